@@ -1,0 +1,217 @@
+"""Streams of events: taking an answer apart into them, and putting one together.
+
+Every stream has the same grammar: per part `BlockStart`, deltas, `BlockEnd`; then one `Done` with the whole response.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, TypeAlias
+
+from pydantic_core import from_json, to_json
+
+from .types import (
+    BlockEnd,
+    BlockStart,
+    Done,
+    Event,
+    Message,
+    Part,
+    Response,
+    Text,
+    TextDelta,
+    Thinking,
+    ThinkingDelta,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
+
+__all__ = ["Block", "Blocks", "fold", "parse_arguments", "replay"]
+
+Streamed: TypeAlias = Literal["text", "thinking", "tool_call"]
+
+
+class Block:
+    """One part while it grows; decoders may set its attributes until it ends."""
+
+    __slots__ = (
+        "candidate",
+        "citations",
+        "id",
+        "index",
+        "kind",
+        "minted",
+        "name",
+        "native",
+        "origin",
+        "part",
+        "pieces",
+        "refusal",
+    )
+
+    def __init__(self, kind: Streamed, index: int, candidate: int) -> None:
+        self.kind: Streamed = kind
+        self.index = index
+        self.candidate = candidate
+        self.pieces: list[str] = []
+        self.id = ""
+        self.name = ""
+        self.minted = False
+        self.refusal = False
+        self.origin: str | None = None
+        self.native: dict[str, Any] | None = None
+        self.citations: list[dict[str, Any]] = []
+        self.part: Part | None = None
+
+    def build(self) -> Part:
+        """Return the part as it stands."""
+        if self.part is not None:
+            return self.part
+        text = "".join(self.pieces)
+        match self.kind:
+            case "text":
+                return Text(
+                    text=text,
+                    refusal=self.refusal,
+                    citations=tuple(self.citations),
+                    origin=self.origin,
+                    native=self.native,
+                )
+            case "thinking":
+                return Thinking(text=text, origin=self.origin, native=self.native)
+            case "tool_call":
+                arguments, raw = parse_arguments(text)
+                return ToolCall(
+                    id=self.id,
+                    name=self.name,
+                    arguments=arguments,
+                    raw=raw,
+                    minted=self.minted,
+                    origin=self.origin,
+                    native=self.native,
+                )
+
+
+class Blocks:
+    """The parts of one answer while a stream fills them; every method returns the events to emit."""
+
+    __slots__ = ("_blocks", "_candidate")
+
+    def __init__(self, candidate: int = 0) -> None:
+        self._candidate = candidate
+        self._blocks: list[Block] = []
+
+    @property
+    def last(self) -> Block | None:
+        """The newest block, if it is still open."""
+        block = self._blocks[-1] if self._blocks else None
+        return block if block is not None and block.part is None else None
+
+    def open(self, kind: Streamed, *, id: str = "", name: str = "") -> tuple[Block, Event]:  # noqa: A002  # their word
+        """Begin a part."""
+        block = Block(kind, len(self._blocks), self._candidate)
+        block.id, block.name = id, name
+        self._blocks.append(block)
+        return block, BlockStart(block.index, kind, id or None, name or None, self._candidate)
+
+    def add(self, block: Block, piece: str) -> Event:
+        """Let a part grow."""
+        block.pieces.append(piece)
+        if block.kind == "text":
+            return TextDelta(block.index, piece, self._candidate)
+        if block.kind == "thinking":
+            return ThinkingDelta(block.index, piece, self._candidate)
+        return ToolCallDelta(block.index, piece, self._candidate)
+
+    def close(self, block: Block) -> Event:
+        """End a part."""
+        block.part = block.build()
+        return BlockEnd(block.index, block.part, self._candidate)
+
+    def insert(self, part: Part) -> list[Event]:
+        """Add a part that came in one piece (an image, an item without a word here)."""
+        block = Block("text", len(self._blocks), self._candidate)
+        block.part = part
+        self._blocks.append(block)
+        kind: Any = part.kind
+        return [BlockStart(block.index, kind, candidate=self._candidate), BlockEnd(block.index, part, self._candidate)]
+
+    def grow(self, kind: Literal["text", "thinking"], piece: str, *, refusal: bool = False) -> list[Event]:
+        """Let the current part grow, ending it and beginning another where the kind changes."""
+        block = self.last
+        if block is not None and block.kind == kind and block.refusal == refusal:
+            return [self.add(block, piece)]
+        events = self.end()
+        block, start = self.open(kind)
+        block.refusal = refusal
+        return [*events, start, self.add(block, piece)]
+
+    def end(self) -> list[Event]:
+        """End all parts that are still open."""
+        return [self.close(block) for block in self._blocks if block.part is None]
+
+    def parts(self) -> tuple[Part, ...]:
+        """Return all parts as they stand."""
+        return tuple([block.build() for block in self._blocks])
+
+
+def parse_arguments(text: str) -> tuple[dict[str, Any] | None, str | None]:
+    """Return a tool call's arguments, and what the model wrote where that is not the JSON of an object."""
+    if not text.strip():
+        return {}, None
+    try:
+        value = from_json(text)
+    except ValueError:
+        return None, text
+    return (value, None) if isinstance(value, dict) else (None, text)
+
+
+def replay(response: Response[Any]) -> Iterator[Event]:
+    """Take a finished response apart into the events of a stream."""
+    answers = [response.message, *(candidate.message for candidate in response.alternatives)]
+    for candidate, message in enumerate(answers):
+        for index, part in enumerate(message.parts):
+            yield from _replayed(part, index, candidate)
+    yield Done(response)
+
+
+def _replayed(part: Part, index: int, candidate: int) -> Iterator[Event]:
+    match part:
+        case Text(text=text):
+            yield BlockStart(index, "text", candidate=candidate)
+            if text:
+                yield TextDelta(index, text, candidate)
+        case Thinking(text=text):
+            yield BlockStart(index, "thinking", candidate=candidate)
+            if text:
+                yield ThinkingDelta(index, text, candidate)
+        case ToolCall(id=call_id, name=name):
+            yield BlockStart(index, "tool_call", call_id, name, candidate)
+            written = part.raw if part.arguments is None else to_json(part.arguments).decode()
+            yield ToolCallDelta(index, written or "", candidate)
+        case _:
+            kind: Any = part.kind
+            yield BlockStart(index, kind, candidate=candidate)
+    yield BlockEnd(index, part, candidate)
+
+
+def fold(events: Iterable[Event]) -> Response[Any]:
+    """Return the response of a stream; of one without `Done`, what its deltas add up to, marked incomplete."""
+    answers: dict[int, dict[int, Block]] = {}
+    for event in events:
+        match event:
+            case Done(response=response):
+                return response
+            case BlockStart():
+                kind: Any = event.block if event.block in ("text", "thinking", "tool_call") else "text"
+                block = Block(kind, event.index, event.candidate)
+                block.id, block.name = event.id or "", event.name or ""
+                answers.setdefault(event.candidate, {})[event.index] = block
+            case TextDelta(text=piece) | ThinkingDelta(text=piece) | ToolCallDelta(arguments=piece):
+                answers[event.candidate][event.index].pieces.append(piece)
+            case BlockEnd():
+                answers[event.candidate][event.index].part = event.part
+    parts = tuple(block.build() for _, block in sorted(answers.get(0, {}).items()))
+    message = Message(role="assistant", parts=parts)
+    return Response(message=message, finish="other", usage=Usage(), complete=False)

@@ -1,0 +1,124 @@
+"""Answers taken apart into events, and put together again."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genkit.events import Blocks, fold, parse_arguments, replay
+from genkit.types import (
+    BlockEnd,
+    BlockStart,
+    Candidate,
+    Done,
+    Image,
+    Message,
+    Opaque,
+    Part,
+    Response,
+    Text,
+    TextDelta,
+    Thinking,
+    ToolCall,
+    ToolCallDelta,
+)
+
+PARTS = st.lists(
+    st.one_of(
+        st.builds(Text, text=st.text(max_size=5), refusal=st.booleans()),
+        st.builds(Thinking, text=st.text(max_size=5)),
+        st.builds(ToolCall, id=st.just("1"), name=st.just("f"), arguments=st.dictionaries(st.text(max_size=3), st.integers())),
+        st.just(ToolCall(id="2", name="g", arguments=None, raw="{broken")),
+        st.just(Image(url="http://x/y.png")),
+        st.just(Opaque(type="web_search_call", native={"id": "w"})),
+    ),
+    max_size=4,
+)
+
+
+@given(PARTS, PARTS)
+def test_a_replayed_response_folds_back_into_itself(parts: list[Part], others: list[Part]) -> None:
+    response: Response[str] = Response(
+        message=Message(role="assistant", parts=tuple(parts)),
+        finish="stop",
+        alternatives=(Candidate(message=Message(role="assistant", parts=tuple(others)), finish="stop"),),
+    )
+    events = list(replay(response))
+    assert fold(events) is response
+    assert fold(events[:-1]).message == response.message
+
+
+@given(PARTS)
+def test_every_block_starts_then_grows_then_ends(parts: list[Part]) -> None:
+    open_: set[int] = set()
+    ended = 0
+    for event in replay(Response(message=Message(role="assistant", parts=tuple(parts)), finish="stop")):
+        if isinstance(event, BlockStart):
+            open_.add(event.index)
+        elif isinstance(event, BlockEnd):
+            open_.remove(event.index)
+            ended += 1
+        elif not isinstance(event, Done):
+            assert event.index in open_
+    assert not open_
+    assert ended == len(parts)
+
+
+def test_text_that_alternates_with_thinking_makes_a_block_each() -> None:
+    blocks = Blocks()
+    events = [*blocks.grow("thinking", "hm"), *blocks.grow("text", "a"), *blocks.grow("text", "b"), *blocks.end()]
+    assert [event.kind for event in events] == [
+        "block_start",
+        "thinking_delta",
+        "block_end",
+        "block_start",
+        "text_delta",
+        "text_delta",
+        "block_end",
+    ]
+    assert blocks.parts() == (Thinking(text="hm"), Text(text="ab"))
+
+
+def test_a_refusal_is_a_block_of_its_own() -> None:
+    blocks = Blocks()
+    blocks.grow("text", "Sure")
+    blocks.grow("text", "I can't", refusal=True)
+    assert blocks.parts() == (Text(text="Sure"), Text(text="I can't", refusal=True))
+
+
+def test_parallel_tool_calls_grow_beside_each_other() -> None:
+    blocks = Blocks()
+    first, _ = blocks.open("tool_call", id="1", name="f")
+    second, _ = blocks.open("tool_call", id="2", name="g")
+    for block, piece in ((first, '{"a":'), (second, '{"b"'), (first, "1}"), (second, ":2}")):
+        assert isinstance(blocks.add(block, piece), ToolCallDelta)
+    assert [call.arguments for call in blocks.parts() if isinstance(call, ToolCall)] == [{"a": 1}, {"b": 2}]
+
+
+def test_a_part_that_came_whole_keeps_its_place() -> None:
+    blocks = Blocks()
+    blocks.grow("text", "a")
+    events = blocks.insert(Image(url="http://x"))
+    assert [event.kind for event in events] == ["block_start", "block_end"]
+    assert [part.kind for part in blocks.parts()] == ["text", "image"]
+
+
+@pytest.mark.parametrize(
+    ("written", "arguments", "raw"),
+    [
+        ('{"a": 1}', {"a": 1}, None),
+        ("", {}, None),
+        ("  ", {}, None),
+        ("[1]", None, "[1]"),
+        ("{broken", None, "{broken"),
+        ("null", None, "null"),
+    ],
+)
+def test_arguments_that_are_no_json_object_are_kept_as_written(written: str, arguments: object, raw: object) -> None:
+    assert parse_arguments(written) == (arguments, raw)
+
+
+def test_a_fold_without_done_is_marked_incomplete() -> None:
+    partial = fold([BlockStart(0, "text"), TextDelta(0, "half")])
+    assert (partial.text, partial.complete, partial.finish) == ("half", False, "other")
