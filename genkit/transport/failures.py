@@ -1,0 +1,57 @@
+"""The transport's errors, worded once for every engine."""
+
+from __future__ import annotations
+
+from genkit.errors import BadResponse, ConfigError, ConnectionFailed, GenkitError, StreamClosed
+
+__all__ = ["cut", "malformed", "not_connected", "proxy_refused", "stream_closed", "tls_failed", "unanswered"]
+
+
+def not_connected(where: str, reason: object) -> ConnectionFailed:
+    """Return the error for a connection that could not be made."""
+    return ConnectionFailed(
+        f"no connection to {where}: {reason}; check the address, the network and the proxy settings"
+    )
+
+
+def tls_failed(where: str, reason: object) -> ConnectionFailed:
+    """Return the error for a TLS handshake that failed, as with an unknown certificate."""
+    return ConnectionFailed(
+        f"no trusted TLS connection to {where}: {reason}; for a company's own certificate pass ca='/path/to/ca.pem' "
+        "or set SSL_CERT_FILE, and check that the host is the one meant"
+    )
+
+
+def proxy_refused(proxy: str, where: str, answer: str) -> GenkitError:
+    """Return the error for a proxy whose answer to CONNECT begins with a status that is not success."""
+    if answer.startswith("407"):
+        return ConfigError(
+            f"the proxy {proxy} wants a user and password: write them as proxy='http://user:password@{proxy}'"
+        )
+    return ConnectionFailed(
+        f"the proxy {proxy} refused to connect to {where} ({answer.strip()!r}): "
+        "allow the host there, or add it to NO_PROXY"
+    )
+
+
+def unanswered(where: str, reason: object, *, sent: bool) -> ConnectionFailed:
+    """Return the error for a connection that broke before any answer."""
+    return ConnectionFailed(f"{where} closed the connection without an answer: {reason}", sent=sent)
+
+
+def cut(where: str, reason: object) -> ConnectionFailed:
+    """Return the error for an answer that broke off."""
+    return ConnectionFailed(f"the answer of {where} broke off before its end: {reason}", sent=True)
+
+
+def malformed(where: str, reason: object) -> BadResponse:
+    """Return the error for bytes that are not HTTP."""
+    return BadResponse(
+        f"{where} does not speak HTTP as it should: {reason}; check base_url, its port, and http against https",
+        sent=True,
+    )
+
+
+def stream_closed(where: str) -> StreamClosed:
+    """Return the error for reading a stream that was closed."""
+    return StreamClosed(f"the stream of {where} was closed before its end", sent=True)

@@ -1,0 +1,498 @@
+"""The synchronous engine: httpcore2's connection pool on a network backend of our own.
+
+The backend holds the deadline of the running request for every single read and write (a server that drips bytes does
+not extend it), and lets another thread end a read.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import socket
+import ssl
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import httpcore2
+from typing_extensions import override
+
+from genkit.errors import GenkitError
+
+from . import failures
+from .body import Abort, Body, ByteStream
+from .deadline import Deadline
+from .messages import HttpRequest, HttpResponse, Target, lower_headers, refuse_redirect, target_of, wire_headers
+from .route import Proxy, Route
+
+if TYPE_CHECKING:
+    from genkit.types import Timeouts
+
+__all__ = ["SyncEngine"]
+
+_IDLE_CONNECTIONS = 100
+_IDLE_SECONDS = 60.0
+_JOINED_BYTES = 65_536
+
+
+class SyncEngine:
+    """Sends requests on one thread-safe pool per proxy.
+
+    Args:
+        route: Which proxy a host is reached through.
+        tls: Gives the TLS context.
+        max_bytes: Limit of a decoded body.
+    """
+
+    def __init__(self, route: Route, tls: Callable[[], ssl.SSLContext], *, max_bytes: int) -> None:
+        self._route = route
+        self._tls = tls
+        self._max_bytes = max_bytes
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._pools: dict[tuple[Proxy | None, bool], httpcore2.ConnectionPool] = {}
+        self._backend = _Backend()
+        # Bodies of streams that were dropped unclosed; see _Stream.__del__.
+        self._dropped: collections.deque[httpcore2.Response] = collections.deque()
+
+    def send(self, request: HttpRequest, limits: Timeouts) -> HttpResponse:
+        """Return the whole answer to `request`."""
+        with self.open(request, limits) as stream:
+            return HttpResponse(stream.status, stream.headers, stream.read())
+
+    def open(self, request: HttpRequest, limits: Timeouts, *, abort: Abort | None = None) -> ByteStream:
+        """Return the answer to `request` as soon as its head is there."""
+        while self._dropped:
+            self._dropped.popleft().close()
+        target = target_of(request.url)
+        headers = wire_headers(request, target)
+        proxy = self._route.proxy_for(target)
+        secure = target.scheme == "https"
+        if proxy is not None and proxy.authorization and not secure:
+            headers.append(("proxy-authorization", proxy.authorization))
+        wire = httpcore2.Request(
+            request.method,
+            httpcore2.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path),
+            headers=headers,
+            content=request.content,
+        )
+        exchange = _Exchange(limits, target=target, proxy=proxy)
+        if abort is not None:
+            abort.bind(exchange.abort)
+        pool = self._pools.get((proxy, secure)) or self._pool(proxy, secure=secure)
+        response = self._exchange(pool, wire, exchange)
+        try:
+            answer = lower_headers(
+                (name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers
+            )
+            refuse_redirect(response.status, answer, target)
+            body = Body(answer, max_bytes=self._max_bytes, where=target.where)
+        except BaseException:
+            response.close()
+            raise
+        return _Stream(response.status, answer, response=response, exchange=exchange, body=body, dropped=self._dropped)
+
+    def close(self) -> None:
+        """End every stream and connection; the next request opens new ones."""
+        with self._lock:
+            pools, backend = self._pools, self._backend
+            self._pools, self._backend = {}, _Backend()
+        backend.shut_down()
+        for pool in pools.values():
+            pool.close()
+
+    def forget(self) -> None:
+        """Let go of everything in a forked child; the connections belong to the parent and stay untouched."""
+        backend = self._backend
+        self._begin()
+        backend.abandon()
+
+    def _pool(self, proxy: Proxy | None, *, secure: bool) -> httpcore2.ConnectionPool:
+        # Made outside the lock: reading certificates takes milliseconds.
+        context = self._tls() if secure else None
+        with self._lock:
+            pool = self._pools.get((proxy, secure))
+            if pool is None:
+                way = None
+                if proxy is not None:
+                    tunnel_headers = (
+                        [("Proxy-Authorization", proxy.authorization)] if proxy.authorization and secure else []
+                    )
+                    way = httpcore2.Proxy(proxy.url, headers=tunnel_headers)
+                pool = self._pools[proxy, secure] = httpcore2.ConnectionPool(
+                    ssl_context=context,
+                    proxy=way,
+                    max_connections=None,
+                    max_keepalive_connections=_IDLE_CONNECTIONS,
+                    keepalive_expiry=_IDLE_SECONDS,
+                    network_backend=self._backend,
+                )
+            return pool
+
+    def _exchange(
+        self, pool: httpcore2.ConnectionPool, wire: httpcore2.Request, exchange: _Exchange
+    ) -> httpcore2.Response:
+        """Send, once more on a fresh connection when a kept one turns out to be dead."""
+        _running.exchange = exchange
+        try:
+            while True:
+                try:
+                    response = pool.handle_request(wire)
+                except GenkitError as error:
+                    # The pool re-raises with `from None`; the cause is worth keeping.
+                    raise error from exchange.cause
+                except _FAILURES as error:
+                    if exchange.stale:
+                        exchange.start_afresh()
+                        continue
+                    raise exchange.failed(error) from (exchange.cause or error)
+                exchange.answered = True
+                return response
+        finally:
+            _running.exchange = None
+
+
+_FAILURES = (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.ProxyError)
+
+
+class _Exchange:
+    """One request on its connection: its deadline, and what has happened so far.
+
+    Attributes:
+        fresh: Whether kept connections are out of the question.
+        reused: Whether it runs on a kept connection.
+        received: Whether any byte came back.
+        answered: Whether the head of the answer is there.
+        ended: Whether the far end closed the connection, or it broke.
+        closed: Whether the connection was closed on our side.
+        cause: The error of the operating system behind one of httpcore2's.
+    """
+
+    __slots__ = (
+        *("_proxy", "_target", "answered", "cause", "closed", "connection", "deadline", "ended", "fresh", "received"),
+        *("reused", "secure"),
+    )
+
+    def __init__(self, limits: Timeouts, *, target: Target, proxy: Proxy | None) -> None:
+        self._target = target
+        self._proxy = proxy
+        self.deadline = Deadline(limits, target.where)
+        self.secure = target.scheme == "https"
+        self.fresh = False
+        self.reused = True
+        self.received = False
+        self.answered = False
+        self.ended = False
+        self.closed = False
+        self.cause: BaseException | None = None
+        self.connection: _Connection | None = None
+
+    def abort(self) -> None:
+        """End the request, from another thread."""
+        self.closed = True
+        if self.connection is not None and self.connection.exchange is self:
+            self.connection.shut_down()
+
+    @property
+    def where(self) -> str:
+        """The far end, for messages."""
+        return self._target.where
+
+    @property
+    def stale(self) -> bool:
+        """Whether it failed because a kept connection was dead: nothing came back on it."""
+        return self.reused and not (self.received or self.fresh or self.closed)
+
+    def start_afresh(self) -> None:
+        """Begin again, on a connection of our own making."""
+        self.fresh = True
+        self.ended, self.cause = False, None
+        self.deadline.connecting()
+
+    def failed(self, error: Exception) -> GenkitError:
+        """Return our error for one of httpcore2's."""
+        reason = self.cause or error
+        if self.closed:
+            return failures.stream_closed(self.where)
+        if isinstance(error, httpcore2.ProxyError) and self._proxy is not None:
+            return failures.proxy_refused(self._proxy.where, self.where, str(error))
+        if isinstance(error, httpcore2.ProtocolError) and not self.ended:
+            return failures.malformed(self.where, error)
+        if self.answered:
+            return failures.cut(self.where, reason)
+        return failures.unanswered(self.where, reason, sent=self.deadline.sent)
+
+    def unconnected(self, reason: object) -> GenkitError:
+        """Return the error for a connection that could not be made."""
+        proxy = self._proxy
+        where = self.where if proxy is None else f"the proxy {proxy.where} (to reach {self.where})"
+        return failures.not_connected(where, reason)
+
+
+class _Running(threading.local):
+    """The exchange that this thread is sending: the pool offers no way to hand it to a connection."""
+
+    exchange: _Exchange | None = None
+
+
+_running = _Running()
+
+
+class _Stream(ByteStream):
+    """A body on one of the pool's connections."""
+
+    def __init__(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        *,
+        response: httpcore2.Response,
+        exchange: _Exchange,
+        body: Body,
+        dropped: collections.deque[httpcore2.Response],
+    ) -> None:
+        super().__init__(status, headers, deadline=exchange.deadline, body=body)
+        self._response = response
+        self._exchange = exchange
+        self._dropped = dropped
+        self._chunks: Iterator[bytes] = iter(cast("Iterable[bytes]", response.stream))
+        self._guard = threading.Lock()
+        self._connection: _Connection | None = response.extensions["network_stream"]
+
+    def __del__(self) -> None:
+        if self._ended is None and self._connection is not None:
+            # The collector may run inside the pool's lock, so only the socket is closed here; the pool hears of it
+            # with the next request.
+            self._connection.close()
+            self._dropped.append(self._response)
+
+    @override
+    def _read(self) -> bytes | None:
+        try:
+            chunk = next(self._chunks, None)
+        except _FAILURES as error:
+            raise self._exchange.failed(error) from (self._exchange.cause or error)
+        if chunk is None and self._exchange.closed:
+            raise failures.stream_closed(self._exchange.where)
+        return chunk
+
+    @override
+    def _interrupt(self) -> None:
+        with self._guard:
+            if self._connection is not None:
+                self._connection.shut_down()
+
+    @override
+    def _release(self, *, reuse: bool) -> None:
+        with self._guard:
+            # From here on the connection may serve another request, and is not ours to shut down.
+            self._connection = None
+        self._response.close()
+
+
+class _Backend(httpcore2.NetworkBackend):
+    """Opens connections, and knows those that are open."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._connections: weakref.WeakSet[_Connection] = weakref.WeakSet()
+
+    @override
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[tuple[Any, ...]] | None = None,
+    ) -> httpcore2.NetworkStream:
+        exchange = _running.exchange
+        assert exchange is not None
+        exchange.reused = False
+        deadline = exchange.deadline
+        try:
+            # The resolver cannot be interrupted; it has time limits of its own.
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            exchange.cause = error
+            raise exchange.unconnected(f"the name does not resolve ({error})") from error
+        reason: OSError | None = None
+        for i, (family, kind, protocol, _, address) in enumerate(addresses):
+            left = deadline.left()
+            # A dead first address (IPv6 without a route) leaves time for the next.
+            share = None if left is None else left / (len(addresses) - i)
+            try:
+                return self.keep(_Connection(_connected(family, kind, protocol, address, share), exchange, self))
+            except OSError as error:
+                reason = error
+        deadline.left()
+        exchange.cause = reason
+        raise exchange.unconnected(reason) from reason
+
+    def keep(self, connection: _Connection) -> _Connection:
+        """Remember a connection as long as it lives, and return it."""
+        with self._lock:
+            self._connections.add(connection)
+        return connection
+
+    def shut_down(self) -> None:
+        """End every connection and what runs on it."""
+        with self._lock:
+            connections = list(self._connections)
+        for connection in connections:
+            connection.exchange.closed = True
+            connection.shut_down()
+
+    def abandon(self) -> None:
+        """Close this process's handles and leave the connections to the parent process."""
+        for connection in list(self._connections):
+            connection.exchange.closed = True
+            connection.close()
+
+
+def _connected(family: int, kind: int, protocol: int, address: Any, timeout: float | None) -> socket.socket:
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.settimeout(timeout)
+        sock.connect(address)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+class _Connection(httpcore2.NetworkStream):
+    """A socket whose reads and writes keep to the deadline of the request that runs on it."""
+
+    def __init__(self, sock: socket.socket, exchange: _Exchange, backend: _Backend, *, secure: bool = False) -> None:
+        self.exchange = exchange
+        exchange.connection = self
+        self._socket = sock
+        self._backend = backend
+        self._secure = secure
+        self._unsent: list[bytes] = []
+        self._busy = False
+        self._doomed = False
+        # Closes the socket before the interpreter would warn of it, at exit as well.
+        self._close = weakref.finalize(self, sock.close)
+
+    @override
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        exchange = self.exchange
+        self._busy = True
+        try:
+            if exchange.closed:
+                raise ConnectionAbortedError("closed on our side")
+            if self._unsent:
+                self._flush()
+            left = exchange.deadline.left()
+            self._socket.settimeout(left)
+            data = self._socket.recv(max_bytes)
+        except TimeoutError as error:
+            raise (error if isinstance(error, GenkitError) else exchange.deadline.error()) from None
+        except OSError as error:
+            exchange.cause, exchange.ended = error, True
+            raise httpcore2.ReadError(str(error)) from error
+        finally:
+            self._busy = False
+            if self._doomed:
+                self._close()
+        if data:
+            exchange.received = True
+        else:
+            exchange.ended = True
+        return data
+
+    @override
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if _running.exchange is not None:
+            self.exchange = _running.exchange
+            self.exchange.connection = self
+        # Head and body come one by one; together they are one packet. The read that always follows sends them.
+        if buffer:
+            self._unsent.append(buffer)
+
+    def _flush(self) -> None:
+        deadline = self.exchange.deadline
+        # What goes to a proxy before TLS is the CONNECT request, not ours.
+        if self._secure or not self.exchange.secure:
+            deadline.sending()
+        pieces, self._unsent = self._unsent, []
+        if sum(map(len, pieces)) <= _JOINED_BYTES:
+            pieces = [b"".join(pieces)]
+        try:
+            for piece in pieces:
+                rest = memoryview(piece)
+                while rest:
+                    self._socket.settimeout(deadline.left())
+                    rest = rest[self._socket.send(rest) :]
+        except TimeoutError:
+            raise
+        except OSError as error:
+            # A server may answer (413, 401) and close without reading on: the answer is still to be read.
+            self.exchange.cause = error
+
+    @override
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.NetworkStream:
+        exchange = self.exchange
+        try:
+            self._socket.settimeout(exchange.deadline.left())
+            sock = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname)
+        except TimeoutError as error:
+            self.close()
+            raise (error if isinstance(error, GenkitError) else exchange.deadline.error()) from None
+        except (OSError, ValueError) as error:
+            self.close()
+            exchange.cause = error
+            raise failures.tls_failed(exchange.where, error) from error
+        except BaseException:
+            self.close()
+            raise
+        return self._backend.keep(_Connection(sock, exchange, self._backend, secure=True))
+
+    @override
+    def close(self) -> None:
+        if self._busy:
+            # A file descriptor closed under a reader may be another's by the time it reads.
+            self._doomed = True
+            self.shut_down()
+        if not self._busy:
+            self._close()
+
+    def shut_down(self) -> None:
+        """End a read or write that any thread is in."""
+        with contextlib.suppress(OSError):
+            # Not SSLSocket.shutdown, which would pull the TLS layer from under the reader.
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    @override
+    def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable":
+            # The pool closes idle connections that have something to read: it can only be their end. Where one was
+            # found dead, all its idle neighbours are taken for dead.
+            exchange = _running.exchange
+            return (exchange is not None and exchange.fresh) or _readable(self._socket)
+        if info == "ssl_object":
+            return self._socket if isinstance(self._socket, ssl.SSLSocket) else None
+        if info == "socket":
+            return self._socket
+        return None
+
+
+def _readable(sock: socket.socket) -> bool:
+    """Return whether there are bytes, or an end, to read on the socket itself, below TLS."""
+    try:
+        sock.settimeout(0)
+        # Cheaper than poll, and free of its Windows branch; not SSLSocket.recv, which would decrypt.
+        socket.socket.recv(sock, 1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
