@@ -30,7 +30,7 @@ def lint(session: nox.Session) -> None:
     install(session, "-e", ".[lint]")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
-    session.run("lint-imports")
+    session.run("lint-imports", "--no-cache")
     session.run("codespell")
     session.run("validate-pyproject", "pyproject.toml")
 

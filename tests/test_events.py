@@ -24,11 +24,14 @@ from genkit.types import (
     ToolCallDelta,
 )
 
+ARGUMENTS = st.dictionaries(st.text(max_size=3), st.integers())
 PARTS = st.lists(
     st.one_of(
         st.builds(Text, text=st.text(max_size=5), refusal=st.booleans()),
         st.builds(Thinking, text=st.text(max_size=5)),
-        st.builds(ToolCall, id=st.just("1"), name=st.just("f"), arguments=st.dictionaries(st.text(max_size=3), st.integers())),
+        st.builds(
+            ToolCall, id=st.just("1"), name=st.just("f"), arguments=st.dictionaries(st.text(max_size=3), st.integers())
+        ),
         st.just(ToolCall(id="2", name="g", arguments=None, raw="{broken")),
         st.just(Image(url="http://x/y.png")),
         st.just(Opaque(type="web_search_call", native={"id": "w"})),

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.policies.backends import REQUEST, STREAMS, WAYS, Scripted, Watch, answer, failure
 
 from genkit.errors import ContentBlocked, GenkitError, InvalidRequest, NotFound, ServerError, Unsupported
 from genkit.policies import Fallback, Target
 from genkit.types import EmbedRequest
+from tests.policies.backends import REQUEST, STREAMS, WAYS, Scripted, Watch, answer, failure
 
 Way = Callable[..., Any]
 

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.policies.backends import REQUEST, WAYS, Scripted, answer, request
 
 from genkit.errors import ConfigError, RateLimited, StreamClosed, Timeout
 from genkit.policies import Control, Limit
 from genkit.types import Event, Request, Response
+from tests.policies.backends import REQUEST, WAYS, Scripted, answer, request
 
 Way = Callable[..., Any]
 
@@ -202,7 +202,9 @@ def test_when_the_vendor_says_wait_every_caller_waits(way: Way) -> None:
         way(limit, request(timeout=1.0))
 
 
-@pytest.mark.parametrize("wrong", [{"concurrency": 0}, {"requests_per_minute": 0}, {"requests_per_minute": float("nan")}])
+@pytest.mark.parametrize(
+    "wrong", [{"concurrency": 0}, {"requests_per_minute": 0}, {"requests_per_minute": float("nan")}]
+)
 def test_a_limit_that_lets_nothing_through_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         Limit(Scripted(answer()), **wrong)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.policies.backends import STREAMS, WAYS, Scripted, Watch, answer, failure, request
 
 from genkit.errors import (
     AuthenticationFailed,
@@ -19,6 +18,7 @@ from genkit.errors import (
     Timeout,
 )
 from genkit.policies import Retry
+from tests.policies.backends import STREAMS, WAYS, Scripted, Watch, answer, failure, request
 
 Way = Callable[..., Any]
 

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.policies.backends import REQUEST, Scripted, Watch, answer, failure
 
 from genkit.backends.mock import Mock
 from genkit.errors import GenkitError, ServerError, StreamClosed, StreamInterrupted
 from genkit.policies import Control, Fallback, Limit, Policy, Retry, Target
 from genkit.types import Done, Event, Request, Response, TextDelta
+from tests.policies.backends import REQUEST, Scripted, Watch, answer, failure
 
 
 def full_stack(backend: Any) -> tuple[Watch, Watch]:

@@ -1,0 +1,282 @@
+"""A backend without a model: it answers what it is told to, or something simple that is always the same.
+
+Unscripted, a mock
+
+- repeats the text of the last user message ("ok" where that has none);
+- with an output schema, answers the smallest JSON that fits it; made to use a tool (`tool_choice`), calls the first one
+  allowed with the smallest arguments that fit;
+- counts a word, with the white space before it, as one token, and each picture or sound as one;
+- embeds a text as the sum of a vector per word, so that texts with common words are near each other;
+- gives every byte the probability 1/256: the `total` of a score is minus ln 256 times the bytes of the text.
+
+It honours every setting. Those that move a model's choice change nothing, for there is none: each token has the
+probability 1. `max_tokens` and `stop` cut scripted answers too; with `n` the same answer comes n times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from typing_extensions import override
+
+from ...errors import ConfigError, ConnectionFailed, GenkitError
+from ...types import (
+    Embeddings,
+    EmbedRequest,
+    Event,
+    Features,
+    Request,
+    Response,
+    Score,
+    ScoreRequest,
+    Settings,
+    Text,
+    Usage,
+)
+from ..base import Backend
+from .call import Call, prompt_tokens
+from .clock import Clock
+from .meaning import score, vector
+from .script import Reply, Step, count, tool_call, written
+from .streams import AsyncMockStream, MockStream
+
+__all__ = ["Mock", "Reply", "tool_call"]
+
+_EVERYTHING = Features(
+    settings=frozenset(Settings.model_fields),
+    tools=True,
+    output_schema=True,
+    thinking=True,
+    media=frozenset({"image", "audio", "video", "document"}),
+    embeddings=True,
+    scores=True,
+    count_tokens=True,
+)
+_DIMENSIONS = 64
+
+
+class Mock(Backend):
+    """Answer from a script, without network or randomness.
+
+    Args:
+        name: What responses and errors call it.
+        features: What it can do; everything where None. With less it refuses or reports the rest.
+        waits: Whether scripted delays are really waited for. If not, the clock of the call is put forward by them, and
+            an hour passes at once; time limits act as they would.
+
+    Example:
+        >>> mock = Mock()
+        >>> mock.reply("Hello", tool_call("weather", city="Oslo"))
+        >>> mock.fail(RateLimited("slow down", retry_after=0))
+    """
+
+    def __init__(self, *, name: str = "mock", features: Features | None = None, waits: bool = True) -> None:
+        self.name = name
+        self.waits = waits
+        self._features = _EVERYTHING if features is None else features
+        self._lock = threading.Lock()
+        self._steps: deque[Step] = deque()
+        self._always: Step | None = None
+        self._replies = 0
+        self._calls: list[Request] = []
+        self._embed_calls: list[EmbedRequest] = []
+        self._score_calls: list[ScoreRequest] = []
+
+    # ------------------------------------------------------------ the script
+
+    def reply(self, *replies: Reply, delay: float = 0.0, pace: float = 0.0) -> None:
+        """Answer the next calls, one reply each; a call beyond the last is then an error.
+
+        Args:
+            replies: Text; a dict or pydantic object (becomes JSON text); a part such as `tool_call(...)`; a list of
+                texts and parts for one answer; a `Message`; a `Response` (given as it is, whatever the settings
+                say); or a function that makes one of these of the request.
+            delay: Seconds before each answer begins.
+            pace: Seconds between two events of its stream.
+        """
+        steps = [_reply(reply, delay, pace) for reply in replies]
+        with self._lock:
+            self._steps.extend(steps)
+            self._replies += len(steps)
+
+    def reply_always(self, reply: Reply, *, delay: float = 0.0, pace: float = 0.0) -> None:
+        """Answer every call for which nothing else is scripted."""
+        step = _reply(reply, delay, pace)
+        with self._lock:
+            self._always = step
+
+    def fail(
+        self, error: GenkitError, *, times: int = 1, after: int = 0, reply: Reply | None = None, delay: float = 0.0
+    ) -> None:
+        """Let the next calls fail, whatever they ask for.
+
+        Args:
+            error: What is raised.
+            times: How many calls fail.
+            after: Events that a stream still gives before it fails; a call that is no stream fails at once.
+            reply: The answer these events are of; the unscripted one where None.
+            delay: Seconds until the answer begins or the failure comes.
+        """
+        if not isinstance(error, GenkitError):
+            raise ConfigError(
+                f"a mock fails with errors of genkit.errors, such as RateLimited('...'); got {error!r:.80}"
+            )
+        if reply is not None and not callable(reply):
+            written(reply)
+        self._queue(Step(reply=reply, error=error, after=after, delay=delay), times)
+
+    def cut(self, *, after: int = 2, times: int = 1, reply: Reply | None = None, delay: float = 0.0) -> None:
+        """Let the connection of the next calls break: in a stream after so many events, else before the answer."""
+        if reply is not None and not callable(reply):
+            written(reply)
+        self._queue(Step(reply=reply, cut=True, after=after, delay=delay), times)
+
+    @property
+    def calls(self) -> tuple[Request, ...]:
+        """Every request for an answer so far, in order; those that failed too."""
+        with self._lock:
+            return tuple(self._calls)
+
+    @property
+    def embed_calls(self) -> tuple[EmbedRequest, ...]:
+        """Every request for embeddings so far."""
+        with self._lock:
+            return tuple(self._embed_calls)
+
+    @property
+    def score_calls(self) -> tuple[ScoreRequest, ...]:
+        """Every request for scores so far."""
+        with self._lock:
+            return tuple(self._score_calls)
+
+    def _queue(self, step: Step, times: int) -> None:
+        with self._lock:
+            self._steps.extend([step] * times)
+
+    def take(self, request: Request) -> tuple[int, Step]:
+        """Record a call, and return its number and what happens to it."""
+        with self._lock:
+            self._calls.append(request)
+            number, scripted = len(self._calls), self._replies
+            if self._steps:
+                return number, self._steps.popleft()
+            if self._always is not None:
+                return number, self._always
+        if not scripted:
+            return number, Step()
+        asked = next((m.text for m in reversed(request.messages) if m.role == "user"), "")
+        raise ConfigError(
+            f"the mock has no reply for call {number} ({asked!r:.60}): {scripted} scripted, all used; add "
+            "mock.reply(...) for each further call, or mock.reply_always(...)",
+            backend=self.name,
+        )
+
+    # ------------------------------------------------------------ the backend
+
+    @override
+    def features(self, model: str) -> Features:
+        return self._features
+
+    @override
+    def generate(self, request: Request) -> Response[Any]:
+        call = Call(self, request)
+        pause, late = call.whole()
+        time.sleep(pause)
+        return call.result(late)
+
+    @override
+    async def agenerate(self, request: Request) -> Response[Any]:
+        call = Call(self, request)
+        pause, late = call.whole()
+        await asyncio.sleep(pause)
+        return call.result(late)
+
+    @override
+    def stream(self, request: Request) -> Iterator[Event]:
+        return MockStream(Call(self, request))
+
+    @override
+    def astream(self, request: Request) -> AsyncIterator[Event]:
+        return AsyncMockStream(Call(self, request))
+
+    @override
+    def count_tokens(self, request: Request) -> int:
+        if not self._features.count_tokens:
+            raise self.lacks("token counting", request.model)
+        return prompt_tokens(request)
+
+    @override
+    async def acount_tokens(self, request: Request) -> int:
+        return self.count_tokens(request)
+
+    @override
+    def embed(self, request: EmbedRequest) -> Embeddings:
+        pause, late = self._beside(request)
+        time.sleep(pause)
+        return self._embedded(request, late)
+
+    @override
+    async def aembed(self, request: EmbedRequest) -> Embeddings:
+        pause, late = self._beside(request)
+        await asyncio.sleep(pause)
+        return self._embedded(request, late)
+
+    @override
+    def score(self, request: ScoreRequest) -> tuple[Score, ...]:
+        pause, late = self._beside(request)
+        time.sleep(pause)
+        return self._scored(request, late)
+
+    @override
+    async def ascore(self, request: ScoreRequest) -> tuple[Score, ...]:
+        pause, late = self._beside(request)
+        await asyncio.sleep(pause)
+        return self._scored(request, late)
+
+    def _beside(self, request: EmbedRequest | ScoreRequest) -> tuple[float, GenkitError | None]:
+        """Record a call that is no generation; of the script only failures are for it. Returns pause and error."""
+        embeds = isinstance(request, EmbedRequest)
+        if not (self._features.embeddings if embeds else self._features.scores):
+            raise self.lacks("embeddings" if embeds else "scores of given texts", request.model)
+        with self._lock:
+            if isinstance(request, EmbedRequest):
+                self._embed_calls.append(request)
+            else:
+                self._score_calls.append(request)
+            step = self._steps.popleft() if self._steps and self._steps[0].fails else Step()
+        pause, late = Clock(request.settings.timeout, backend=self.name, waits=self.waits).pause(step.delay)
+        return pause, late or (self.failure(step) if step.fails else None)
+
+    def failure(self, step: Step) -> GenkitError:
+        """Return the error of a call that fails before its answer."""
+        error = (
+            ConnectionFailed("the connection broke before the answer was whole (scripted)", sent=True)
+            if step.cut
+            else step.failure()
+        )
+        error.backend = error.backend or self.name
+        return error
+
+    def _embedded(self, request: EmbedRequest, late: GenkitError | None) -> Embeddings:
+        if late:
+            raise late
+        size = request.dimensions or _DIMENSIONS
+        usage = Usage(input=sum(count(Text(text=text)) for text in request.texts), output=0)
+        vectors = tuple(vector(text, size) for text in request.texts)
+        return Embeddings(vectors=vectors, usage=usage, model=request.model, backend=self.name)
+
+    def _scored(self, request: ScoreRequest, late: GenkitError | None) -> tuple[Score, ...]:
+        if late:
+            raise late
+        return tuple(score(text) for text in request.texts)
+
+
+def _reply(reply: Reply, delay: float, pace: float) -> Step:
+    if not callable(reply):
+        written(reply)  # a mistake shows where it was written, not where it is served
+    return Step(reply=reply, delay=delay, pace=pace)

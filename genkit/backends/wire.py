@@ -1,0 +1,508 @@
+"""Backends that speak HTTP: translate purely, send thinly.
+
+A subclass writes pure functions (`encode`, `decode`, a `Decoder`, `failure`) and `sign`, which adds address and
+credential. Here is the rest, once for all of them: sending, reading streams, errors, and what a cut or left stream
+means.
+"""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import math
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pydantic_core import from_json, to_json
+from typing_extensions import override
+
+from ..errors import BadResponse, GenkitError, InvalidRequest, StreamClosed, StreamInterrupted, Transient
+from ..events import replay
+from ..transport import Abort, AsyncByteStream, ByteStream, HttpRequest, HttpResponse, Transport
+from ..transport.sse import SSEParser
+from ..types import CallWarning, Done, Event, Plan, Request, Response, Timeouts, Timing
+from .base import Backend
+
+__all__ = ["Decoder", "Exchange", "WireBackend", "WireRequest", "body_bytes", "first_words", "parse_object"]
+
+JSON = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class WireRequest:
+    """What `encode` made of a request: everything but the address's host and the credential.
+
+    Attributes:
+        path: Below the base URL, percent-encoded, such as "/chat/completions".
+        api: The vendor's interface it is for, such as "chat".
+        origin: Mark for native data that this interface issues and takes back.
+    """
+
+    path: str
+    body: JSON
+    model: str
+    api: str
+    origin: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[CallWarning, ...] = ()
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What a decoder may want to know of the HTTP exchange beside the body."""
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    timing: Timing | None = None
+
+
+class Decoder(Protocol):
+    """Turns the frames of one stream into events. State lives here; there is no I/O."""
+
+    finished: bool
+    """The stream's terminator was seen; nothing after it is read."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer is whole if the body ends now, without an error."""
+        ...
+
+    def feed(self, frame: Any) -> Sequence[Event]:
+        """Return the events of one frame. Raises the typed error for an error inside the stream."""
+        ...
+
+    def response(self, exchange: Exchange) -> Response[Any]:
+        """Return the answer as it stands; `complete=False` in it when it is not `complete`."""
+        ...
+
+    def end(self) -> Sequence[Event]:
+        """Return the ends of blocks that are still open when the stream is over."""
+        ...
+
+
+class WireBackend(Backend):
+    """Base of the backends behind HTTP."""
+
+    transport: Transport
+
+    @abc.abstractmethod
+    def encode(self, request: Request, *, stream: bool) -> WireRequest:
+        """Translate a request. Pure; raises `Unsupported` or `InvalidRequest` for what cannot be sent."""
+
+    @abc.abstractmethod
+    def decode(self, wire: WireRequest, data: JSON, exchange: Exchange) -> Response[Any]:
+        """Translate a whole answer. Pure."""
+
+    @abc.abstractmethod
+    def decoder(self, wire: WireRequest) -> Decoder:
+        """Return a fresh decoder for one stream."""
+
+    @abc.abstractmethod
+    def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> GenkitError:
+        """Translate an HTTP error. Pure."""
+
+    @abc.abstractmethod
+    def sign(self, wire: WireRequest, content: bytes) -> HttpRequest:
+        """Add base URL and credential. May block to refresh a token."""
+
+    @abc.abstractmethod
+    def placeholders(self, wire: WireRequest) -> tuple[str, Mapping[str, str]]:
+        """Return URL and headers for `plan`, with names in place of secrets; works without a credential."""
+
+    def parser(self) -> Any:
+        """Return the framing of this vendor's streams: `feed(bytes)` gives frames for the decoder."""
+        return SSEParser()
+
+    async def asign(self, wire: WireRequest, content: bytes) -> HttpRequest:
+        """Async twin of `sign`; one that may block moves to a thread here."""
+        return self.sign(wire, content)
+
+    @override
+    def plan(self, request: Request, *, stream: bool = False) -> Plan:
+        wire = self.encode(request, stream=stream)
+        url, headers = self.placeholders(wire)
+        return Plan(
+            backend=self.name, api=wire.api, url=url, headers={**headers}, body=wire.body, warnings=wire.warnings
+        )
+
+    # ------------------------------------------------------------ one exchange
+
+    def exchange(self, wire: WireRequest) -> tuple[JSON, Exchange]:
+        """Send and return the JSON answer; every call that is not a stream goes through here."""
+        started, clock = time.time(), time.perf_counter()
+        try:
+            http = self.sign(wire, body_bytes(wire.body))
+            reply = self.transport.send(http, wire.timeouts)
+            return self._read(reply, started, clock)
+        except GenkitError as error:
+            self._name(error)
+            raise
+
+    async def aexchange(self, wire: WireRequest) -> tuple[JSON, Exchange]:
+        """Async twin of `exchange`."""
+        started, clock = time.time(), time.perf_counter()
+        try:
+            http = await self.asign(wire, body_bytes(wire.body))
+            reply = await self.transport.asend(http, wire.timeouts)
+            return self._read(reply, started, clock)
+        except GenkitError as error:
+            self._name(error)
+            raise
+
+    def _read(self, reply: HttpResponse, started: float, clock: float) -> tuple[JSON, Exchange]:
+        if reply.status >= 400:
+            raise self.failure(reply.status, reply.headers, reply.content)
+        total = time.perf_counter() - clock
+        data = parse_object(reply.content, reply.headers)
+        return data, Exchange(reply.headers, Timing(started, total, total))
+
+    def _name(self, error: GenkitError) -> None:
+        error.backend = error.backend or self.name
+
+    # ------------------------------------------------------------ the four ways to ask
+
+    @override
+    def generate(self, request: Request) -> Response[Any]:
+        wire = self.encode(request, stream=False)
+        data, exchange = self.exchange(wire)
+        return self.decoded(wire, data, exchange)
+
+    @override
+    async def agenerate(self, request: Request) -> Response[Any]:
+        wire = self.encode(request, stream=False)
+        data, exchange = await self.aexchange(wire)
+        return self.decoded(wire, data, exchange)
+
+    def decoded(self, wire: WireRequest, data: JSON, exchange: Exchange) -> Response[Any]:
+        """Decode, with every failure typed and named."""
+        try:
+            return self.decode(wire, data, exchange)
+        except GenkitError as error:
+            self._name(error)
+            raise
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+            misshapen = _misshapen(error, to_json(data, inf_nan_mode="strings"))
+            self._name(misshapen)
+            raise misshapen from error
+
+    @override
+    def stream(self, request: Request) -> Iterator[Event]:
+        return WireStream(self, self.encode(request, stream=True))
+
+    @override
+    def astream(self, request: Request) -> AsyncIterator[Event]:
+        return AsyncWireStream(self, self.encode(request, stream=True))
+
+    @override
+    def close(self) -> None:
+        self.transport.close()
+
+    @override
+    async def aclose(self) -> None:
+        await self.transport.aclose()
+        self.transport.close()
+
+
+# ---------------------------------------------------------------- streams
+
+
+class _Reading:
+    """What the sync and the async stream share: from bytes to events, and what an end means."""
+
+    def __init__(self, backend: WireBackend, wire: WireRequest) -> None:
+        self._backend = backend
+        self._wire = wire
+        self._parser = backend.parser()
+        self._decoder = backend.decoder(wire)
+        self._ready: deque[Event] = deque()
+        self._over = False
+        self._failure: GenkitError | None = None
+        self._started = time.time()
+        self._clock = time.perf_counter()
+        self._first: float | None = None
+        self._headers: Mapping[str, str] = {}
+
+    def partial(self) -> Response[Any]:
+        """Return what has arrived so far."""
+        total = time.perf_counter() - self._clock
+        return self._decoder.response(Exchange(self._headers, Timing(self._started, self._first, total)))
+
+    def _feed(self, chunk: bytes) -> bool:
+        """Decode a chunk into `_ready`; return whether there was a frame in it."""
+        frames = self._parser.feed(chunk)
+        decoder, ready = self._decoder, self._ready
+        frame: Any = None
+        try:
+            for frame in frames:
+                ready.extend(decoder.feed(frame))
+                if decoder.finished:
+                    break
+        except GenkitError as error:
+            self._failure = error
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+            self._failure = _misshapen(error, getattr(frame, "data", b""))
+            self._failure.__cause__ = error
+        if ready and self._first is None:
+            self._first = time.perf_counter() - self._clock
+        # What came before a broken frame is handed out first; the next read raises.
+        if self._failure is not None and not ready:
+            raise self._failure
+        return bool(frames)
+
+    def _next(self) -> Event:
+        """Return the event that was read for, unless somebody closed the stream meanwhile."""
+        if not self._ready:
+            raise StreamClosed("the stream was closed while it was being read", backend=self._backend.name, sent=True)
+        return self._ready.popleft()
+
+    def _check(self) -> None:
+        """Raise the failure that waited for the events before it to be read."""
+        if self._failure is not None:
+            raise self._failure
+
+    def _finish(self) -> None:
+        """Queue what ends the stream, or raise when it ended without its terminator."""
+        if not self._decoder.complete:
+            raise StreamInterrupted("the stream ended without its terminator; what arrived is in .response", sent=True)
+        self._ready.extend(self._decoder.end())
+        self._ready.append(Done(self.partial()))
+        self._over = True
+
+    def _whole(self, content: bytes) -> None:
+        """Turn a plain JSON answer, where a stream was asked for, into the same events."""
+        data = parse_object(content, self._headers)
+        total = time.perf_counter() - self._clock
+        exchange = Exchange(self._headers, Timing(self._started, total, total))
+        response = self._backend.decoded(self._wire, data, exchange)
+        self._ready.extend(replay(response))
+        self._over = True
+
+    def _failed(self, error: GenkitError) -> GenkitError:
+        """Give an error its facts: backend, and the part of the answer that arrived."""
+        self._over = True
+        error.backend = error.backend or self._backend.name
+        error.request_id = error.request_id or self._headers.get("x-request-id")
+        if self._first is None:
+            return error
+        partial = self.partial().model_copy(update={"complete": False})
+        if isinstance(error, Transient) and isinstance(error, ConnectionError):
+            cut = StreamInterrupted(
+                f"the stream broke off: {error.message}; what arrived is in .response",
+                backend=error.backend,
+                request_id=partial.request_id,
+                sent=True,
+                response=partial,
+            )
+            cut.__cause__ = error
+            return cut
+        error.response = error.response or partial
+        return error
+
+    @property
+    def _is_stream(self) -> bool:
+        kind = self._headers.get("content-type", "").partition(";")[0].strip().lower()
+        return kind not in ("application/json", "text/html", "text/plain", "application/xml", "text/xml")
+
+
+class WireStream(_Reading):
+    """A stream of events off the wire. `close()` may be called from another thread; the reader then ends at once."""
+
+    _bytes: ByteStream | None = None
+
+    def __init__(self, backend: WireBackend, wire: WireRequest) -> None:
+        super().__init__(backend, wire)
+        self._abort = Abort()
+
+    def __iter__(self) -> Iterator[Event]:
+        return self
+
+    def __next__(self) -> Event:
+        ready = self._ready
+        if ready:
+            return ready.popleft()
+        if self._over:
+            self.close()
+            raise StopIteration
+        try:
+            self._pull()
+        except GenkitError as error:
+            failed = self._failed(error)
+            self.close()
+            raise failed from failed.__cause__ or error.__cause__
+        return self._next()
+
+    def _pull(self) -> None:
+        """Read until there is an event."""
+        self._check()
+        source = self._bytes or self._open()
+        while not self._ready:
+            if self._over:
+                return
+            chunk = next(source, None)
+            if chunk is None:
+                self._finish()
+            else:
+                if self._feed(chunk):
+                    source.event()
+                if self._decoder.finished:
+                    source.finish()
+                    self._finish()
+
+    def _open(self) -> ByteStream:
+        http = self._backend.sign(self._wire, body_bytes(self._wire.body))
+        source = self._bytes = self._backend.transport.open(http, self._wire.timeouts, abort=self._abort)
+        self._headers = source.headers
+        if source.status >= 400:
+            raise self._backend.failure(source.status, source.headers, source.read())
+        if not self._is_stream:
+            self._whole(source.read())
+        return source
+
+    def close(self) -> None:
+        """End the stream and its connection; twice is fine."""
+        self._over = True
+        if self._bytes is None:
+            self._abort.close()
+        if self._bytes is not None:
+            self._bytes.close()
+
+
+class AsyncWireStream(_Reading):
+    """Async twin of `WireStream`. `aclose()` may be called from another task; the reader then ends at once."""
+
+    _bytes: AsyncByteStream | None = None
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        ready = self._ready
+        if ready:
+            return ready.popleft()
+        if self._over:
+            await self.aclose()
+            raise StopAsyncIteration
+        try:
+            await self._pull()
+        except GenkitError as error:
+            failed = self._failed(error)
+            await self.aclose()
+            raise failed from failed.__cause__ or error.__cause__
+        except asyncio.CancelledError:
+            await self.aclose()
+            raise
+        return self._next()
+
+    async def _pull(self) -> None:
+        """Read until there is an event."""
+        self._check()
+        source = self._bytes or await self._open()
+        while not self._ready:
+            if self._over:
+                return
+            try:
+                chunk = await source.__anext__()
+            except StopAsyncIteration:
+                self._finish()
+                return
+            if self._feed(chunk):
+                source.event()
+            if self._decoder.finished:
+                await source.afinish()
+                self._finish()
+
+    async def _open(self) -> AsyncByteStream:
+        http = await self._backend.asign(self._wire, body_bytes(self._wire.body))
+        source = self._bytes = await self._backend.transport.aopen(http, self._wire.timeouts)
+        self._headers = source.headers
+        if source.status >= 400:
+            raise self._backend.failure(source.status, source.headers, await source.read())
+        if not self._is_stream:
+            self._whole(await source.read())
+        return source
+
+    async def aclose(self) -> None:
+        """End the stream and its connection; twice is fine."""
+        self._over = True
+        if self._bytes is not None:
+            await self._bytes.aclose()
+
+
+# ---------------------------------------------------------------- bytes and JSON
+
+
+def body_bytes(body: JSON) -> bytes:
+    """Return a request body as JSON bytes.
+
+    Raises:
+        InvalidRequest: For what JSON in UTF-8 cannot hold: lone surrogates, NaN and infinities; it says where.
+    """
+    try:
+        content = to_json(body)
+    except ValueError as error:
+        raise InvalidRequest(_unsendable(body) or f"the request is not JSON: {error}") from error
+    # to_json writes NaN as a bare word, which is no JSON; only then is the slow search worth it.
+    if (b"NaN" in content or b"Infinity" in content) and (where := _unsendable(body)):
+        raise InvalidRequest(where)
+    return content
+
+
+def _unsendable(value: Any, path: str = "body") -> str | None:
+    match value:
+        case str():
+            at = next((i for i, c in enumerate(value) if "\ud800" <= c <= "\udfff"), None)
+            if at is not None:
+                return (
+                    f"{path} holds a lone surrogate {value[at]!r} at character {at}, which UTF-8 cannot carry; "
+                    "clean the text, for example with text.encode('utf-8', 'replace').decode()"
+                )
+        case float():
+            if not math.isfinite(value):
+                return f"{path} is {value}, which JSON cannot carry"
+        case dict():
+            found = (
+                _unsendable(item, f"{path}.{key}") or _unsendable(key, f"{path} key") for key, item in value.items()
+            )
+            return next((text for text in found if text), None)
+        case list() | tuple():
+            found = (_unsendable(item, f"{path}[{i}]") for i, item in enumerate(value))
+            return next((text for text in found if text), None)
+        case _:
+            pass
+    return None
+
+
+def parse_object(content: bytes, headers: Mapping[str, str]) -> JSON:
+    """Return a JSON object out of an answer with status 200.
+
+    Raises:
+        BadResponse: If it is anything else, such as a proxy's HTML page; it quotes the beginning.
+    """
+    request_id = headers.get("x-request-id")
+    try:
+        data = from_json(content)
+    except ValueError as error:
+        kind = headers.get("content-type", "no content type")
+        message = f"the answer is not JSON ({kind}): {first_words(content)!r}; is the base URL right?"
+        raise BadResponse(message, sent=True, request_id=request_id) from error
+    if not isinstance(data, dict):
+        message = f"the answer is JSON, but not an object: {first_words(content)!r}; is the base URL right?"
+        raise BadResponse(message, sent=True, request_id=request_id)
+    return data
+
+
+def first_words(content: bytes, limit: int = 200) -> str:
+    """Return the beginning of a body, for an error message."""
+    text = content[: limit * 4].decode("utf-8", "replace").strip()
+    return text if len(text) <= limit else text[:limit] + "..."
+
+
+def _misshapen(error: Exception, content: bytes) -> BadResponse:
+    return BadResponse(
+        f"the answer does not have the form that this API documents ({type(error).__name__}: {error}): "
+        f"{first_words(content)!r}",
+        sent=True,
+    )

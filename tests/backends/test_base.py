@@ -1,0 +1,169 @@
+"""The contract's defaults, and how losses are reported."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from genkit.backends.base import Backend, Losses
+from genkit.errors import Unsupported
+from genkit.events import replay
+from genkit.types import (
+    Done,
+    EmbedRequest,
+    Event,
+    Features,
+    Message,
+    Request,
+    Response,
+    ScoreRequest,
+    Settings,
+    TextDelta,
+)
+
+REQUEST = Request(model="m", messages=(Message.user("hi"),))
+
+
+class Blocking(Backend):
+    """A backend that writes only what must be written."""
+
+    name = "blocking"
+
+    def __init__(self, *, pause: float = 0.0) -> None:
+        self.pause = pause
+        self.threads: set[int] = set()
+        self.closed = 0
+
+    def features(self, model: str) -> Features:
+        return Features()
+
+    def generate(self, request: Request) -> Response[Any]:
+        self.threads.add(threading.get_ident())
+        return Response(message=Message.assistant("a b"), finish="stop")
+
+    def stream(self, request: Request) -> Iterator[Event]:
+        try:
+            for event in replay(self.generate(request)):
+                time.sleep(self.pause)
+                yield event
+        finally:
+            self.closed += 1
+
+
+def test_the_async_twins_run_in_worker_threads() -> None:
+    backend = Blocking()
+
+    async def run() -> tuple[Response[Any], list[Event]]:
+        return await backend.agenerate(REQUEST), [event async for event in backend.astream(REQUEST)]
+
+    response, events = asyncio.run(run())
+    assert response.text == "a b"
+    assert isinstance(events[-1], Done)
+    assert threading.get_ident() not in backend.threads
+    assert backend.closed == 1
+
+
+def test_an_async_stream_that_is_left_is_closed() -> None:
+    backend = Blocking()
+
+    async def run() -> None:
+        stream: Any = backend.astream(REQUEST)
+        await anext(stream)
+        await stream.aclose()
+        assert backend.closed == 1
+
+    asyncio.run(run())
+
+
+def test_a_cancelled_reader_leaves_no_thread_in_the_stream() -> None:
+    backend = Blocking(pause=0.05)
+
+    async def read() -> None:
+        stream: Any = backend.astream(REQUEST)
+        try:
+            async for _ in stream:
+                pass
+        finally:
+            await stream.aclose()
+
+    async def run() -> None:
+        task = asyncio.create_task(read())
+        await asyncio.sleep(0.02)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert backend.closed == 1
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda backend: backend.embed(EmbedRequest(model="m", texts=("a",))),
+        lambda backend: backend.score(ScoreRequest(model="m", texts=("a",))),
+        lambda backend: backend.count_tokens(REQUEST),
+        lambda backend: backend.plan(REQUEST),
+        lambda backend: asyncio.run(backend.aembed(EmbedRequest(model="m", texts=("a",)))),
+        lambda backend: asyncio.run(backend.ascore(ScoreRequest(model="m", texts=("a",)))),
+        lambda backend: asyncio.run(backend.acount_tokens(REQUEST)),
+    ],
+)
+def test_what_a_backend_does_not_have_is_unsupported_by_name(ask: Any) -> None:
+    with pytest.raises(Unsupported, match="blocking has no") as caught:
+        ask(Blocking())
+    assert caught.value.backend == "blocking"
+
+
+# ------------------------------------------------------------ losses
+
+
+def losses(**request: Any) -> Losses:
+    return Losses(REQUEST.model_copy(update=request), backend="b")
+
+
+def test_a_dropped_setting_is_a_warning() -> None:
+    found = losses()
+    kept = found.settings(Settings(seed=1, temperature=0.5), {"temperature"}, where="the chat API")
+    assert kept == {"temperature"}
+    [warning] = found.warnings
+    assert (warning.kind, warning.subject) == ("dropped", "seed")
+    assert str(warning) == "seed dropped: the chat API has no such setting (model 'm')"
+
+
+def test_a_dropped_guarantee_is_an_error_unless_the_caller_says_ignore() -> None:
+    settings = Settings(stop=("x",))
+    for policy in ("warn", "error"):
+        with pytest.raises(Unsupported, match="'stop' cannot be honoured"):
+            losses(on_unsupported=policy).settings(settings, set(), where="it")
+    ignoring = losses(on_unsupported="ignore")
+    assert ignoring.settings(settings, set(), where="it") == set()
+    assert ignoring.warnings == []
+
+
+def test_a_required_setting_is_never_dropped() -> None:
+    for policy in ("warn", "error", "ignore"):
+        with pytest.raises(Unsupported, match="require"):
+            losses(on_unsupported=policy, require=frozenset({"seed"})).settings(Settings(seed=1), set(), where="it")
+
+
+def test_a_change_is_reported_as_one() -> None:
+    found = losses()
+    found.lose("max_tokens", "raised to 16, the least it takes", kind="changed")
+    assert found.warnings[0].kind == "changed"
+    with pytest.raises(Unsupported, match="sent as asked"):
+        losses(on_unsupported="error").lose("max_tokens", "raised", kind="changed")
+
+
+def test_a_setting_that_was_not_given_is_no_loss() -> None:
+    found = losses(on_unsupported="error")
+    assert found.settings(Settings(seed=None), set(), where="it") == set()
+
+
+def test_text_deltas_come_from_the_default_stream() -> None:
+    assert [event.text for event in Blocking().stream(REQUEST) if isinstance(event, TextDelta)] == ["a b"]

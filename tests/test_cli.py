@@ -1,0 +1,144 @@
+"""The command line, run as users run it: in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from genkit import Response
+
+
+def genkit(*arguments: str, stdin: str | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", "import genkit_llm; genkit_llm.main()", *arguments],
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**_clean(), **environ},
+        check=False,
+    )
+
+
+def _clean() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY") and "GENKIT" not in name}
+
+
+def test_the_answer_and_nothing_else_goes_to_standard_output() -> None:
+    done = genkit("run", "Say hi", "--model", "mock:")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Say hi\n", "")
+
+
+def test_the_prompt_may_come_through_a_pipe_or_both_ways() -> None:
+    assert genkit("run", "-m", "mock:", stdin="piped\n").stdout == "piped\n"
+    assert genkit("run", "-", "-m", "mock:", stdin="piped\n").stdout == "piped\n"
+    assert genkit("run", "Sum up:", "-m", "mock:", stdin="one\ntwo\n").stdout == "Sum up:\n\none\ntwo\n"
+
+
+def test_json_is_the_whole_response_on_one_line() -> None:
+    done = genkit("run", "hi", "-m", "mock:", "--json")
+    assert done.stdout.count("\n") == 1
+    response = Response.model_validate_json(done.stdout)
+    assert (response.text, response.finish, response.usage.total) == ("hi", "stop", 2)
+    assert json.loads(done.stdout)["backend"] == "mock"
+
+
+def test_without_streaming_the_answer_is_the_same() -> None:
+    assert genkit("run", "a b c", "-m", "mock:", "--no-stream").stdout == genkit("run", "a b c", "-m", "mock:").stdout
+
+
+def test_settings_are_checked_and_used() -> None:
+    done = genkit("run", "a b c d", "-m", "mock:", "--set", "max_tokens=2")
+    assert done.stdout == "a b\n"
+    assert "length" in done.stderr
+    wrong = genkit("run", "a", "-m", "mock:", "--set", "temprature=0")
+    assert wrong.returncode == 2
+    assert "did you mean 'temperature'" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["run", "-m", "mock:"], 2),
+        (["run", "hi", "-m", "opnai:x"], 2),
+        (["run", "hi", "-m", "openai:gpt-5-mini"], 2),
+        (["run", "hi", "-m", "ollama:x", "--set", "timeout=2"], 1),
+        (["models", "rm", "nothing"], 2),
+        (["fly"], 2),
+    ],
+)
+def test_failures_are_one_line_and_an_exit_code(arguments: list[str], code: int) -> None:
+    done = genkit(*arguments, OLLAMA_HOST="", OLLAMA_BASE_URL="http://127.0.0.1:9")
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_key_is_named() -> None:
+    assert "OPENAI_API_KEY" in genkit("run", "hi", "-m", "openai:gpt-5-mini").stderr
+
+
+def test_the_model_may_come_from_the_environment() -> None:
+    done = genkit("run", "hi", GENKIT_LLM_MODEL="mock:")
+    assert (done.stdout, done.stderr) == ("hi\n", "")
+
+
+def test_a_reader_that_goes_away_ends_it_without_noise() -> None:
+    start = f"{sys.executable} -c 'import genkit_llm; genkit_llm.main()'"
+    command = f"{start} run - -m mock: | head -c 3; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        input="word " * 200_000,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=_clean(),
+        check=False,
+    )
+    assert done.stdout == "wor141\n"
+    assert done.stderr == ""
+
+
+def test_an_interrupt_is_exit_code_130(tmp_path: Path) -> None:
+    script = tmp_path / "slow.py"
+    script.write_text(
+        "import sys, genkit_llm\nfrom genkit.backends.mock import Mock\n"
+        "take = Mock.take\n"
+        "def slow(self, request):\n    self.reply('one two', delay=30.0)\n"
+        "    print('ready', file=sys.stderr, flush=True)\n    return take(self, request)\n"
+        "Mock.take = slow\nsys.argv = ['genkit', 'run', 'hi', '-m', 'mock:']\ngenkit_llm.main()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, str(script)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=_clean(),
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "ready\n"
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+
+
+def test_the_models_of_this_machine_are_listed(tmp_path: Path) -> None:
+    done = genkit("models", "list", GENKIT_LLM_CACHE=str(tmp_path))
+    assert done.returncode == 0
+    assert "hf:smollm2" in done.stdout
+    assert "genkit models pull smollm2" in done.stdout
+
+
+def test_the_version_is_printed() -> None:
+    assert genkit("--version").stdout.startswith("genkit-llm ")
