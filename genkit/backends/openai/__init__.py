@@ -1,0 +1,228 @@
+"""OpenAI's wire: OpenAI itself, Azure, and every service and server that speaks the same.
+
+Two interfaces lead to the same models. `api="auto"` takes Responses for OpenAI's own models at OpenAI or on Azure's v1
+route, except where a request needs what only Chat Completions has (stop texts, a seed, penalties, several answers,
+sound); everything else speaks Chat Completions. `Response.api` says which it was.
+
+Vendor-only options go into `extra={"openai": {...}}`, under the name of the backend ("groq", "ollama", ...); Azure
+takes what stands under "openai" too. They are merged last into the body: tools are added to the request's own,
+objects are merged key by key, everything else is replaced.
+
+Keys and addresses come from the constructor or from the environment, and are looked up at the first call. At another
+`base_url` than OpenAI's a key is not demanded; OPENAI_API_KEY is sent where it is set, as the vendor's SDK does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import SecretStr
+from typing_extensions import override
+
+from genkit.backends.services import Service
+from genkit.backends.wire import Decoder, Exchange, WireBackend, WireRequest
+from genkit.errors import ConfigError, GenkitError
+from genkit.transport import HttpRequest, Transport
+from genkit.types import Audio, Embeddings, EmbedRequest, Features, Request, Response
+
+from . import chat, embeddings, failures, models, responses
+from .connection import Connection, Credential, Place
+
+if TYPE_CHECKING:
+    import os
+    import ssl
+
+__all__ = ["OpenAI"]
+
+JSON = dict[str, Any]
+Api = Literal["auto", "chat", "responses"]
+
+_CHAT_ONLY = frozenset({"stop", "seed", "presence_penalty", "frequency_penalty"})
+_CHAT_EXTRA = _CHAT_ONLY | frozenset(
+    {
+        "n",
+        "logprobs",
+        "max_tokens",
+        "logit_bias",
+        "functions",
+        "function_call",
+        "modalities",
+        "audio",
+        "prediction",
+        "web_search_options",
+    }
+    | {"response_format", "verbosity", "reasoning_effort", "messages", "max_completion_tokens"}
+)
+_RESPONSES_SETTINGS = frozenset(
+    {"temperature", "top_p", "max_tokens", "logprobs", "top_logprobs", "reasoning", "tool_choice"}
+    | {"parallel_tool_calls", "cache_prompt"}
+)
+
+
+class OpenAI(WireBackend):
+    """OpenAI, Azure, and compatible services.
+
+    Args:
+        name: Name of a row in `services`, or any other name for a server at `base_url`.
+        api_key: The key, or a function that returns the current one. Else the service's variable is read.
+        base_url: Another address than the service's own.
+        client: An official `OpenAI`, `AsyncOpenAI`, `AzureOpenAI` or `AsyncAzureOpenAI` client: its address, key,
+            organization, project, default headers and query are used; nothing is sent through it.
+        http_client: A client of `httpx` or `httpx2` to send through.
+        proxy: A proxy for every host; see `Transport`.
+        ca: Certificates to trust; see `Transport`.
+        api: Which interface to use.
+        credential: For Azure without a key: an object with `get_token(scope)`, as azure-identity has them.
+        organization: OpenAI's organization id.
+        project: OpenAI's project id.
+        headers: Further headers of every request.
+
+    Raises:
+        ConfigError: If an argument cannot be used. A missing key is `MissingCredential` at the first call.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str = "openai",
+        api_key: str | SecretStr | Callable[[], str] | None = None,
+        base_url: str | None = None,
+        client: object | None = None,
+        http_client: object | None = None,
+        proxy: str | None = None,
+        ca: str | os.PathLike[str] | ssl.SSLContext | None = None,
+        api: Api = "auto",
+        credential: Credential | None = None,
+        organization: str | None = None,
+        project: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        if api not in ("auto", "chat", "responses"):
+            raise ConfigError(f"api={api!r} is unknown; it is 'auto', 'chat' or 'responses'", backend=name)
+        self.name = name
+        self.transport = Transport(proxy=proxy, ca=ca, http_client=http_client)
+        self._api = api
+        self._connection = Connection(
+            name,
+            api_key=api_key,
+            base_url=base_url,
+            client=client,
+            credential=credential,
+            organization=organization,
+            project=project,
+            headers=headers,
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(name={self.name!r}, api={self._api!r})"
+
+    @override
+    def features(self, model: str) -> Features:
+        place = self._connection.place(strict=False)
+        service = place.service
+        family = models.family(model, service)
+        embeds = "embedding" in model.lower()
+        settings = _RESPONSES_SETTINGS if self._api == "responses" else service.settings
+        if family.reasons and "none" not in family.efforts:
+            settings -= models.SAMPLING
+        if not family.stop:
+            settings -= {"stop"}
+        return Features(
+            settings=settings | {"timeout"},
+            tools=not embeds,
+            output_schema=service.schemas and not embeds,
+            thinking=service.reasoning != "none" and bool(family.reasons or family.efforts),
+            media=frozenset() if embeds else service.media & family.media,
+            embeddings=embeds or service.rules != "openai",
+        )
+
+    # ------------------------------------------------------------ translation
+
+    @override
+    def encode(self, request: Request, *, stream: bool) -> WireRequest:
+        place = self._connection.place(strict=False)
+        api = self._chosen(request, place)
+        origin = self._origin(place, api)
+        encode = responses.encode if api == "responses" else chat.encode
+        return encode(request, place.service, origin=origin, stream=stream)
+
+    @override
+    def decode(self, wire: WireRequest, data: JSON, exchange: Exchange) -> Response[Any]:
+        decode = responses.decode if wire.api == "responses" else chat.decode
+        return decode(wire, data, exchange, backend=self.name)
+
+    @override
+    def decoder(self, wire: WireRequest) -> Decoder:
+        kind = responses.Decoder if wire.api == "responses" else chat.Decoder
+        return kind(wire, backend=self.name)
+
+    @override
+    def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> GenkitError:
+        return failures.failure(status, headers, body, backend=self.name)
+
+    def _chosen(self, request: Request, place: Place) -> str:
+        """Return the interface that a request goes through."""
+        if self._api != "auto":
+            return self._api
+        if place.service.api != "auto":
+            return place.service.api
+        family = models.family(request.model, place.service)
+        if len(family.apis) == 1:
+            return next(iter(family.apis))
+        return "chat" if not place.home or _needs_chat(request, place.service) else "responses"
+
+    def _origin(self, place: Place, api: str) -> str:
+        """Return the mark of native data; another address is another origin, since ids and signatures hold at one."""
+        known = place.service.rules == "openai" if place.home else place.base == place.service.base_url
+        if known:
+            return f"{self.name}/{api}"
+        return f"{self.name}/{api}@{place.base}"
+
+    # ------------------------------------------------------------ sending
+
+    @override
+    def sign(self, wire: WireRequest, content: bytes) -> HttpRequest:
+        place = self._connection.place()
+        return self._http(wire, content, place, self._connection.headers(place))
+
+    @override
+    async def asign(self, wire: WireRequest, content: bytes) -> HttpRequest:
+        place = self._connection.place()
+        return self._http(wire, content, place, await self._connection.aheaders(place))
+
+    def _http(self, wire: WireRequest, content: bytes, place: Place, headers: dict[str, str]) -> HttpRequest:
+        url = self._connection.url(place, wire.path, model=wire.model)
+        return HttpRequest(url=url, headers={**headers, **wire.headers}, content=content)
+
+    @override
+    def placeholders(self, wire: WireRequest) -> tuple[str, Mapping[str, str]]:
+        place = self._connection.place(strict=False)
+        url = self._connection.url(place, wire.path, model=wire.model)
+        return url, {**self._connection.placeholders(place), **wire.headers}
+
+    # ------------------------------------------------------------ embeddings
+
+    @override
+    def embed(self, request: EmbedRequest) -> Embeddings:
+        wires = embeddings.encode(request, self._connection.place(strict=False).service)
+        return embeddings.join([self._vectors(wire, *self.exchange(wire)) for wire in wires])
+
+    @override
+    async def aembed(self, request: EmbedRequest) -> Embeddings:
+        wires = embeddings.encode(request, self._connection.place(strict=False).service)
+        return embeddings.join([self._vectors(wire, *await self.aexchange(wire)) for wire in wires])
+
+    def _vectors(self, wire: WireRequest, data: JSON, exchange: Exchange) -> Embeddings:
+        return embeddings.decode(wire, data, exchange, backend=self.name)
+
+
+def _needs_chat(request: Request, service: Service) -> bool:
+    """Return whether a request holds what only Chat Completions can express."""
+    settings = request.settings
+    if _CHAT_ONLY & settings.given() or (settings.n or 1) > 1:
+        return True
+    if any(isinstance(part, Audio) for message in request.messages for part in message.parts):
+        return True
+    extra = chat.merged_extra(request, service)
+    return not _CHAT_EXTRA.isdisjoint(extra)

@@ -1,0 +1,549 @@
+"""From Chat Completions to genkit: whole answers and streams, through one path, so that both end in equal responses."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic_core import from_json, to_json
+
+from genkit.backends.wire import Exchange, WireRequest
+from genkit.errors import BadResponse
+from genkit.events import Block, Blocks
+from genkit.types import (
+    Audio,
+    Candidate,
+    Event,
+    Finish,
+    Image,
+    Message,
+    Opaque,
+    Response,
+    TextDelta,
+    Thinking,
+    TokenLogprob,
+    Usage,
+)
+
+from . import failures
+
+__all__ = ["Decoder", "decode", "usage"]
+
+JSON = dict[str, Any]
+
+_FINISH: dict[str, Finish] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "refused",
+    # Words of compatible services: Together, Mistral, DeepSeek, OpenRouter.
+    "eos": "stop",
+    "model_length": "length",
+    "insufficient_system_resource": "error",
+    "error": "error",
+}
+
+# Both names are in use for reasoning text, by some servers at once with the same text.
+_THINKING = ("reasoning_content", "reasoning")
+_MESSAGE = frozenset(
+    {"role", "content", "refusal", "tool_calls", "function_call", "annotations", "audio", "images", "reasoning_details"}
+    | set(_THINKING)
+)
+_CHOICE = frozenset({"index", "delta", "message", "finish_reason", "logprobs", "usage"})
+_HEAD = frozenset({"id", "object", "created", "model", "choices", "usage", "service_tier", "system_fingerprint"})
+_USUAL_HEAD = _HEAD | {"obfuscation", "provider"}
+_USUAL_CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
+# Not kept: what is said elsewhere in the response, and padding.
+_UNKEPT = frozenset({"id", "object", "model", "choices", "usage", "obfuscation"})
+_AUDIO_MIME = {"wav": "audio/wav", "mp3": "audio/mpeg", "flac": "audio/flac", "opus": "audio/ogg", "aac": "audio/aac"}
+
+
+def decode(wire: WireRequest, data: JSON, exchange: Exchange, *, backend: str) -> Response[Any]:
+    """Return the response for a whole answer.
+
+    Raises:
+        GenkitError: If the answer is an error in spite of its status 200.
+        BadResponse: If it has no choices.
+    """
+    decoder = Decoder(wire, backend=backend)
+    decoder.take(data, exchange)
+    decoder.finished = True
+    decoder.end()
+    return decoder.response(exchange)
+
+
+class Decoder:
+    """Turns the chunks of one stream into events, and a whole answer as if it were one big chunk."""
+
+    def __init__(self, wire: WireRequest, *, backend: str) -> None:
+        self.finished = False
+        self._wire = wire
+        self._backend = backend
+        self._answers: dict[int, _Answer] = {}
+        self._first: Blocks | None = None
+        self._head: JSON = {}
+        self._id: str | None = None
+        self._model = ""
+        self._usage: JSON | None = None
+        self._plain: frozenset[str] | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the terminator, or every answer's reason to finish, was seen."""
+        if self.finished:
+            return True
+        wanted = self._wire.body.get("n") or 1
+        answers = self._answers.values()
+        return len(answers) >= wanted and all(answer.finish is not None for answer in answers)
+
+    def feed(self, frame: Any) -> Sequence[Event]:
+        """Return the events of one chunk."""
+        data = frame.data
+        if data in (b"[DONE]", "[DONE]"):
+            return self._done()
+        if not data:
+            return ()
+        chunk = from_json(data)
+        # Nine of ten chunks hold one more piece of text and nothing else; this is their way past all the cases.
+        if self._plain is not None and chunk.keys() == self._plain and not chunk.get("usage"):
+            choices = chunk["choices"]
+            if len(choices) == 1:
+                choice = choices[0]
+                delta = choice.get("delta") if choice.keys() <= _USUAL_CHOICE else None
+                if (
+                    delta
+                    and len(delta) == 1
+                    and (piece := delta.get("content"))
+                    and choice.get("index") == 0
+                    and choice.get("finish_reason") is None
+                    and choice.get("logprobs") is None
+                    and type(piece) is str
+                ):
+                    block = self._first.last if self._first is not None else None
+                    if block is not None and block.kind == "text" and not block.refusal:
+                        block.pieces.append(piece)
+                        return (TextDelta(block.index, piece),)
+        if frame.event == "error" and "error" not in chunk:
+            raise failures.in_stream(chunk, backend=self._backend, request_id=None)
+        return self.take(chunk, None)
+
+    def _done(self) -> Sequence[Event]:
+        if not self._answers:
+            raise BadResponse("the stream ended without an answer: it had no choices", sent=True)
+        self.finished = True
+        return ()
+
+    def take(self, data: JSON, exchange: Exchange | None) -> Sequence[Event]:
+        """Take in one chunk, or a whole answer where `exchange` is given."""
+        request_id = failures.request_id(exchange.headers) if exchange is not None else None
+        error = data.get("error")
+        if error or data.get("object") == "error":
+            raise failures.in_stream(error or data, backend=self._backend, request_id=request_id)
+        self._id = data.get("id") or self._id
+        self._model = data.get("model") or self._model
+        _keep(self._head, data, _UNKEPT)
+        choices = data.get("choices") or []
+        if exchange is not None and not choices:
+            raise BadResponse("the answer has no choices", sent=True, request_id=request_id)
+        # Usage may ride on several chunks; it is a running total, so the last one counts.
+        self._usage = data.get("usage") or self._usage
+        events: list[Event] = []
+        for position, choice in enumerate(choices):
+            index = choice.get("index")
+            answer = self._answer(position if index is None else index)
+            self._usage = choice.get("usage") or self._usage
+            events += answer.take(choice, whole=exchange is not None)
+        self._plain = frozenset(data) if data.keys() <= _USUAL_HEAD and choices else None
+        return events
+
+    def _answer(self, index: int) -> _Answer:
+        answer = self._answers.get(index)
+        if answer is None:
+            answer = self._answers[index] = _Answer(index, self._wire, self._id)
+            if index == 0:
+                self._first = answer.blocks
+        return answer
+
+    def end(self) -> Sequence[Event]:
+        """Return the ends of the parts that are open."""
+        return [event for answer in self._answers.values() for event in answer.end()]
+
+    def response(self, exchange: Exchange) -> Response[Any]:
+        """Return the answer as it stands."""
+        found = [answer for _, answer in sorted(self._answers.items())]
+        first, *others = found or [_Answer(0, self._wire, self._id)]
+        native = dict(self._head)
+        left = [{"index": answer.index, **answer.extra} for answer in found if answer.extra]
+        if left:
+            native["choices"] = left
+        return Response(
+            message=first.message(),
+            finish=first.finish_word(),
+            finish_raw=first.finish,
+            usage=usage(self._usage),
+            model=self._model or self._wire.model,
+            backend=self._backend,
+            api=self._wire.api,
+            id=self._id,
+            request_id=failures.request_id(exchange.headers),
+            warnings=self._wire.warnings,
+            timing=exchange.timing,
+            alternatives=tuple(answer.candidate() for answer in others),
+            logprobs=first.token_logprobs(),
+            complete=self.complete,
+            native=native or None,
+        )
+
+
+class _Answer:
+    """One of the answers while it grows: `choices[index]` of all chunks together."""
+
+    def __init__(self, index: int, wire: WireRequest, response_id: str | None) -> None:
+        self.index = index
+        self.blocks = Blocks(index)
+        self.finish: str | None = None
+        self.extra: JSON = {}
+        self._wire = wire
+        self._response_id = response_id
+        self._calls: list[tuple[int | None, str, Block]] = []
+        self._logprobs: list[JSON] | None = None
+        self._details: list[JSON] = []
+        self._refused = False
+        self._thinking: str | None = None
+        self._thought: Block | None = None
+        self._audio: JSON | None = None
+        self._sound: list[bytes] = []
+
+    # ------------------------------------------------------------ taking in
+
+    def take(self, choice: JSON, *, whole: bool) -> Iterable[Event]:
+        """Take in one choice of a chunk, or of a whole answer."""
+        delta = choice.get("delta") or choice.get("message") or {}
+        events: list[Event] = []
+        self._reason(delta, events)
+        self._content(delta.get("content"), events)
+        if refusal := delta.get("refusal"):
+            self._grow("text", refusal, events, refusal=True)
+        if annotations := delta.get("annotations"):
+            self._cite(annotations)
+        for image in delta.get("images") or ():
+            self._insert(_image(image), events)
+        for position, call in enumerate(delta.get("tool_calls") or ()):
+            index = call.get("index")
+            self._call(call, position if whole and index is None else index, events)
+        if legacy := delta.get("function_call"):
+            self._legacy(legacy, events)
+        if audio := delta.get("audio"):
+            self._hear(audio)
+        if logprobs := choice.get("logprobs"):
+            if self._logprobs is None:
+                self._logprobs = []
+            self._logprobs.extend(logprobs.get("content") or ())
+            self._logprobs.extend(logprobs.get("refusal") or ())
+        self.finish = choice.get("finish_reason") or self.finish
+        if not choice.keys() <= _CHOICE:
+            _keep(self.extra, choice, _CHOICE)
+        if not delta.keys() <= _MESSAGE:
+            _keep(self.extra, delta, _MESSAGE)
+        return events
+
+    def _reason(self, delta: JSON, events: list[Event]) -> None:
+        for detail in delta.get("reasoning_details") or ():
+            _merge_detail(self._details, detail)
+        for name in (self._thinking,) if self._thinking else _THINKING:
+            piece = delta.get(name)
+            if piece and isinstance(piece, str):
+                self._thinking = name
+                self._grow("thinking", piece, events)
+                break
+
+    def _content(self, content: Any, events: list[Event]) -> None:
+        if isinstance(content, str):
+            if content:
+                self._grow("text", content, events)
+            return
+        # Mistral's reasoning models answer with a list of parts.
+        for part in content or ():
+            kind = part.get("type")
+            if kind == "text":
+                self._content(part["text"], events)
+            elif kind == "thinking":
+                for thought in part.get("thinking") or ():
+                    self._grow("thinking", thought.get("text") or "", events)
+            elif kind == "refusal":
+                self._grow("text", part["refusal"], events, refusal=True)
+            else:
+                self._insert(Opaque(type=str(kind), origin=self._wire.origin, native=part), events)
+
+    def _grow(
+        self, kind: Literal["text", "thinking"], piece: str, events: list[Event], *, refusal: bool = False
+    ) -> None:
+        """Let the current part grow, or begin one; calls stay open, for their arguments may go on."""
+        if not piece:
+            return
+        block = self.blocks.last
+        if block is None or block.kind != kind or block.refusal != refusal:
+            self._close_last(events)
+            block, start = self.blocks.open(kind)
+            block.refusal = refusal
+            self._refused = self._refused or refusal
+            events.append(start)
+        if kind == "thinking" and self._details and self._thought is None:
+            self._thought = block
+        events.append(self.blocks.add(block, piece))
+
+    def _close_last(self, events: list[Event]) -> None:
+        block = self.blocks.last
+        if block is None or block.kind == "tool_call":
+            return
+        # Reasoning details are whole at the end only, and belong into this part.
+        if block.kind == "thinking" and self._details:
+            return
+        events.append(self.blocks.close(block))
+
+    def _insert(self, part: Any, events: list[Event]) -> None:
+        self._close_last(events)
+        events.extend(self.blocks.insert(part))
+
+    def _cite(self, annotations: list[JSON]) -> None:
+        block = self.blocks.last
+        if block is not None and block.kind == "text":
+            block.citations.extend(annotations)
+        else:
+            self.extra.setdefault("annotations", []).extend(annotations)
+
+    def _call(self, call: JSON, index: int | None, events: list[Event]) -> None:
+        function = call.get("function") or call.get("custom") or {}
+        call_id, name = call.get("id") or "", function.get("name") or ""
+        block = self._known(index, call_id)
+        if block is None:
+            block = self._open_call(call_id, name, index, events)
+            if call.get("type") == "custom":
+                block.native = {"type": "custom"}
+            # Google's route keeps the signature of a thought there, and wants it back.
+            if signed := call.get("extra_content"):
+                block.native = {"extra_content": signed}
+        elif name and name != block.name:
+            # In pieces from some servers; repeated whole with every piece of the arguments by others.
+            block.name += name
+        self._argue(block, function.get("arguments", function.get("input")), events)
+
+    def _known(self, index: int | None, call_id: str) -> Block | None:
+        """Return the call that a piece belongs to, or None when it begins another one."""
+        if index is None:
+            if call_id:
+                return next((block for _, known, block in reversed(self._calls) if known == call_id), None)
+            return self._calls[-1][2] if self._calls else None
+        for at, known, block in reversed(self._calls):
+            if at == index:
+                # Some servers number every call 0 and tell them apart by id.
+                return block if not call_id or not known or call_id == known else None
+        return None
+
+    def _legacy(self, call: JSON, events: list[Event]) -> None:
+        """Take in the `function_call` of old, which has no id and is alone."""
+        block = self._known(-1, "")
+        if block is None:
+            block = self._open_call("", call.get("name") or "", -1, events)
+            block.native = {"type": "function_call"}
+        self._argue(block, call.get("arguments"), events)
+
+    def _open_call(self, call_id: str, name: str, index: int | None, events: list[Event]) -> Block:
+        self._close_last(events)
+        # Two calls with one id could not be answered apart.
+        taken = any(block.id == call_id for _, _, block in self._calls)
+        minted = taken or not call_id
+        block, start = self.blocks.open("tool_call", id=self._mint() if minted else call_id, name=name)
+        block.minted = minted
+        block.origin = self._wire.origin
+        self._calls.append((index, call_id, block))
+        events.append(start)
+        return block
+
+    def _mint(self) -> str:
+        """Return an id for a call without one, the same for the same place in the same answer."""
+        if not self._response_id:
+            return f"call_{uuid.uuid4().hex[:24]}"
+        place = f"{self._response_id} {self.index} {len(self._calls)}"
+        return f"call_{hashlib.sha256(place.encode()).hexdigest()[:24]}"
+
+    def _argue(self, block: Block, arguments: Any, events: list[Event]) -> None:
+        # An object instead of its JSON text is a known deviation.
+        piece = arguments if isinstance(arguments, str) else to_json(arguments).decode() if arguments else ""
+        if piece:
+            events.append(self.blocks.add(block, piece))
+
+    def _hear(self, audio: JSON) -> None:
+        self._audio = self._audio or {}
+        for name, value in audio.items():
+            if name == "data":
+                # Each piece is base64 of its own, with padding at its end.
+                self._sound.append(base64.b64decode(value or ""))
+            elif name == "transcript":
+                self._audio[name] = self._audio.get(name, "") + (value or "")
+            elif value is not None:
+                self._audio[name] = value
+
+    # ------------------------------------------------------------ giving out
+
+    def end(self) -> list[Event]:
+        """End all parts."""
+        events: list[Event] = []
+        if self._audio is not None:
+            events += self.blocks.insert(self._heard())
+            self._audio = None
+        if self._details:
+            self._attach_details(events)
+        for _, _, block in self._calls:
+            _keep_wording(block)
+        events += self.blocks.end()
+        return events
+
+    def _heard(self) -> Audio:
+        audio = self._audio or {}
+        wanted = self._wire.body.get("audio")
+        form = wanted.get("format", "wav") if isinstance(wanted, dict) else "wav"
+        return Audio(
+            data=b"".join(self._sound),
+            mime=_AUDIO_MIME.get(form, f"audio/{form}"),
+            transcript=audio.get("transcript"),
+            origin=self._wire.origin,
+            native={name: value for name, value in audio.items() if name != "transcript"} or None,
+        )
+
+    def _attach_details(self, events: list[Event]) -> None:
+        """Put the reasoning details, which want to be sent back, onto the reasoning they belong to."""
+        native = {"reasoning_details": self._details}
+        if self._thought is None:
+            thinking = Thinking(redacted=True, origin=self._wire.origin, native=native)
+            events += self.blocks.insert(thinking)
+        else:
+            self._thought.origin, self._thought.native = self._wire.origin, native
+        self._details = []
+
+    def message(self) -> Message:
+        """Return the answer's message as it stands."""
+        parts = self.blocks.parts()
+        return Message(role="assistant", parts=parts if self._audio is None else (*parts, self._heard()))
+
+    def finish_word(self) -> Finish:
+        """Return why it ended, in genkit's words."""
+        word = _FINISH.get(self.finish or "", "other")
+        if word != "stop":
+            return word
+        # A call of a tool that was named in the request ends with "stop", and so does a refusal.
+        return "tool_calls" if self._calls else "refused" if self._refused else "stop"
+
+    def token_logprobs(self) -> tuple[TokenLogprob, ...] | None:
+        """Return the log-probabilities of the tokens so far."""
+        return None if self._logprobs is None else tuple(_logprob(token) for token in self._logprobs)
+
+    def candidate(self) -> Candidate:
+        """Return this answer as one of the further ones."""
+        return Candidate(
+            message=self.message(),
+            finish=self.finish_word(),
+            finish_raw=self.finish,
+            logprobs=self.token_logprobs(),
+        )
+
+
+def _logprob(token: JSON) -> TokenLogprob:
+    return TokenLogprob(
+        token["token"], token["logprob"], tuple(_logprob(other) for other in token.get("top_logprobs") or ())
+    )
+
+
+def _keep_wording(block: Block) -> None:
+    """Keep the arguments as the model wrote them, where that is not how genkit would write them again.
+
+    A prompt that changes by one space is not found in the vendor's cache.
+    """
+    text = "".join(block.pieces)
+    if block.native is not None and block.native.get("type") == "custom":
+        block.native = {**block.native, "input": text}
+        return
+    try:
+        same = to_json(from_json(text)).decode() == text if text else True
+    except ValueError:
+        return
+    if not same:
+        block.native = {**(block.native or {}), "arguments": text}
+
+
+def _merge_detail(details: list[JSON], detail: JSON) -> None:
+    """Add a piece of OpenRouter's reasoning details: text grows, everything else is replaced."""
+    last = details[-1] if details else None
+    if last is None or any(last.get(name) != detail.get(name) for name in ("index", "type")):
+        details.append(dict(detail))
+        return
+    for name, value in detail.items():
+        if name in ("text", "summary", "data") and isinstance(value, str):
+            last[name] = (last.get(name) or "") + value
+        elif value is not None:
+            last[name] = value
+
+
+def _image(image: JSON) -> Image:
+    url = image["image_url"]["url"]
+    head, comma, data = url.partition(",")
+    if comma and head.startswith("data:") and head.endswith(";base64"):
+        return Image(data=base64.b64decode(data), mime=head[len("data:") : -len(";base64")])
+    return Image(url=url)
+
+
+def _keep(kept: JSON, fields: Mapping[str, Any], known: frozenset[str]) -> None:
+    """Add what has no place elsewhere; objects are merged, for streams send them in parts."""
+    for name, value in fields.items():
+        if name in known or value is None:
+            continue
+        before = kept.get(name)
+        kept[name] = {**before, **value} if isinstance(before, dict) and isinstance(value, dict) else value
+
+
+def usage(counts: JSON | None) -> Usage:
+    """Return the disjoint usage for OpenAI's counts, in which details are parts of the sums."""
+    if not counts or counts.get("prompt_tokens") is None:
+        return Usage(raw=counts or None)
+    prompt, completion = counts["prompt_tokens"], counts.get("completion_tokens") or 0
+    inside = counts.get("prompt_tokens_details") or {}
+    within = counts.get("completion_tokens_details") or {}
+    # DeepSeek's own name for it.
+    cached = inside.get("cached_tokens") or counts.get("prompt_cache_hit_tokens") or 0
+    reasoning = within.get("reasoning_tokens") or 0
+    # xAI and Google's route leave reasoning out of the completion; only the total tells.
+    unseen = (counts.get("total_tokens") or 0) - prompt - completion
+    if unseen > 0 and reasoning in (0, unseen):
+        completion, reasoning = completion + unseen, unseen
+    # Where details overlap, the earlier one takes the tokens, so that the classes add up to what was billed.
+    left, (read, write, heard, seen) = _share(
+        prompt, cached, inside.get("cache_write_tokens"), inside.get("audio_tokens"), inside.get("image_tokens")
+    )
+    rest, (thought, spoken, drawn) = _share(
+        completion, reasoning, within.get("audio_tokens"), within.get("image_tokens")
+    )
+    return Usage(
+        input=left,
+        output=rest,
+        cache_read=read,
+        cache_write=write,
+        reasoning=thought,
+        input_audio=heard,
+        output_audio=spoken,
+        input_image=seen,
+        output_image=drawn,
+        raw=counts,
+    )
+
+
+def _share(total: int, *classes: int | None) -> tuple[int, list[int]]:
+    """Take each class out of what is left of the total."""
+    taken = []
+    for count in classes:
+        taken.append(min(count or 0, total))
+        total -= taken[-1]
+    return total, taken

@@ -1,0 +1,155 @@
+"""Embeddings: requests in batches the service takes, vectors back in the order of the texts."""
+
+from __future__ import annotations
+
+import base64
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from genkit.backends.base import Losses
+from genkit.backends.services import Service
+from genkit.backends.wire import Exchange, WireRequest
+from genkit.errors import BadResponse, InvalidRequest
+from genkit.types import CallWarning, Embeddings, EmbedRequest, Usage
+
+from . import failures
+from .chat import merge_extra, merged_extra
+
+__all__ = ["MOST_TEXTS", "decode", "encode", "join"]
+
+JSON = dict[str, Any]
+
+# https://developers.openai.com/api/reference/resources/embeddings, read 2026-11-23: an array of at most 2048 inputs,
+# 8192 tokens in each and 300,000 in all. Tokens are not counted here; four bytes are never less than one of them.
+MOST_TEXTS = 2048
+_MOST_BYTES = 300_000
+
+
+def encode(request: EmbedRequest, service: Service) -> list[WireRequest]:
+    """Translate a request into as many as the service needs.
+
+    Raises:
+        InvalidRequest: If there are no texts, or one is empty.
+    """
+    if not request.texts:
+        raise InvalidRequest("there is nothing to embed: give at least one text", backend=service.name)
+    empty = [at for at, text in enumerate(request.texts) if not text]
+    if empty:
+        raise InvalidRequest(
+            f"the text at position {empty[0]} is empty, and an empty text has no embedding: leave it out",
+            backend=service.name,
+        )
+    losses = Losses(request, backend=service.name)
+    losses.settings(request.settings, {"timeout"}, where=f"{service.name}'s embeddings")
+    if request.input_type is not None:
+        losses.lose("input_type", f"{service.name} embeds queries and documents alike")
+    return [_wire(request, texts, service, losses) for texts in _batches(request.texts)]
+
+
+def _wire(request: EmbedRequest, texts: Sequence[str], service: Service, losses: Losses) -> WireRequest:
+    body: JSON = {"model": request.model, "input": list(texts)}
+    if request.dimensions is not None:
+        body["dimensions"] = request.dimensions
+    if service.rules != "free":
+        # A third of the size of numbers in decimal, and exact; not every compatible service knows it.
+        body["encoding_format"] = "base64"
+    merge_extra(body, merged_extra(request, service), stream=False)
+    return WireRequest(
+        path="/embeddings",
+        body=body,
+        model=request.model,
+        api="embeddings",
+        origin="",
+        warnings=tuple(losses.warnings),
+        timeouts=request.settings.timeout,
+    )
+
+
+def _batches(texts: Sequence[str]) -> list[Sequence[str]]:
+    """Cut the texts where a limit is reached; one that is too long by itself goes alone, and is refused there."""
+    batches: list[Sequence[str]] = []
+    begin = size = 0
+    for at, text in enumerate(texts):
+        length = len(text.encode("utf-8", "surrogatepass"))
+        if at > begin and (at - begin >= MOST_TEXTS or size + length > _MOST_BYTES):
+            batches.append(texts[begin:at])
+            begin, size = at, 0
+        size += length
+    batches.append(texts[begin:])
+    return batches
+
+
+def decode(wire: WireRequest, data: JSON, exchange: Exchange, *, backend: str) -> Embeddings:
+    """Return the vectors of one answer, in the order of its inputs.
+
+    Raises:
+        BadResponse: If there is not one vector for each input.
+    """
+    request_id = failures.request_id(exchange.headers)
+    if data.get("error"):
+        raise failures.in_stream(data["error"], backend=backend, request_id=request_id)
+    wanted = wire.body["input"]
+    # A list of numbers, by way of `extra`, is one text in tokens.
+    count = len(wanted) if isinstance(wanted, list) and not isinstance(wanted[0], int) else 1
+    try:
+        found = _by_index(data["data"])
+    except (KeyError, TypeError, AttributeError, ValueError, struct.error) as error:
+        raise BadResponse(
+            f"the answer does not have the form of embeddings ({type(error).__name__}: {error})",
+            sent=True,
+            request_id=request_id,
+        ) from error
+    if sorted(found) != list(range(count)):
+        raise BadResponse(
+            f"{count} texts were sent, and the vectors that came back are numbered {sorted(found)[:10]}",
+            sent=True,
+            request_id=request_id,
+        )
+    counts = data.get("usage") or {}
+    return Embeddings(
+        vectors=tuple(found[index] for index in range(count)),
+        usage=Usage(
+            input=counts.get("prompt_tokens", counts.get("total_tokens")),
+            output=0,
+            raw=counts or None,
+        ),
+        model=data.get("model") or wire.model,
+        backend=backend,
+        request_id=request_id,
+        warnings=wire.warnings,
+    )
+
+
+def _by_index(items: Sequence[JSON]) -> dict[int, tuple[float, ...]]:
+    found: dict[int, tuple[float, ...]] = {}
+    for position, item in enumerate(items):
+        index = item.get("index")
+        found[position if index is None else index] = _vector(item["embedding"])
+    return found
+
+
+def _vector(value: Any) -> tuple[float, ...]:
+    """Return a vector out of base64 (little-endian 32-bit floats), or out of a list where the service sends that."""
+    if isinstance(value, str):
+        content = base64.b64decode(value, validate=True)
+        return struct.unpack(f"<{len(content) // 4}f", content)
+    return tuple(float(number) for number in value)
+
+
+def join(answers: Sequence[Embeddings]) -> Embeddings:
+    """Return the answers to several batches as one."""
+    first = answers[0]
+    if len(answers) == 1:
+        return first
+    total = first.usage
+    for answer in answers[1:]:
+        total += answer.usage
+    note = CallWarning(kind="note", subject="texts", message=f"texts were sent in {len(answers)} requests")
+    return first.model_copy(
+        update={
+            "vectors": tuple(vector for answer in answers for vector in answer.vectors),
+            "usage": total,
+            "warnings": (*first.warnings, note),
+        }
+    )

@@ -1,0 +1,352 @@
+"""The messages of Chat Completions: every part of the vocabulary in its place, or a report of what became of it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic_core import to_json
+
+from genkit.backends.base import Losses
+from genkit.backends.services import Service
+from genkit.errors import InvalidRequest, Unsupported
+from genkit.types import (
+    Audio,
+    Document,
+    Image,
+    Media,
+    Message,
+    Opaque,
+    Part,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Video,
+)
+
+from .models import FREE, Family
+
+__all__ = ["encode_messages", "media_mime"]
+
+JSON = dict[str, Any]
+
+_MAGIC = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF8", "image/gif"),
+    (b"%PDF-", "application/pdf"),
+    (b"ID3", "audio/mpeg"),
+)
+_SOUNDS = {
+    "audio/wav": "wav",
+    "audio/x-wav": "wav",
+    "audio/wave": "wav",
+    "audio/vnd.wave": "wav",
+    "audio/mpeg": "mp3",
+    "audio/mp3": "mp3",
+}
+# Longer ids of tool calls are refused by OpenAI.
+_LONGEST_ID = 40
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def encode_messages(
+    messages: Sequence[Message], service: Service, family: Family, losses: Losses, *, origin: str
+) -> list[JSON]:
+    """Return the messages of a request, in order; nothing is moved and nothing left out without a report."""
+    return _Conversation(messages, service, family, losses, origin).encode()
+
+
+def media_mime(part: Media, *, backend: str) -> str:
+    """Return a media part's type: as given, else by the first bytes.
+
+    Raises:
+        InvalidRequest: If neither tells.
+    """
+    if part.mime:
+        return part.mime
+    data = part.data or b""
+    if data[:4] == b"RIFF" and data[8:12] in (b"WEBP", b"WAVE"):
+        return "image/webp" if data[8:12] == b"WEBP" else "audio/wav"
+    found = next((mime for magic, mime in _MAGIC if data.startswith(magic)), None)
+    if found is None:
+        kind = type(part).__name__
+        raise InvalidRequest(f"the type of this {kind} is unknown: give it as {kind}(..., mime=...)", backend=backend)
+    return found
+
+
+class _Conversation:
+    """One request's messages on their way to the wire."""
+
+    def __init__(
+        self, messages: Sequence[Message], service: Service, family: Family, losses: Losses, origin: str
+    ) -> None:
+        self._messages = messages
+        self._service = service
+        self._family = family
+        self._losses = losses
+        self._origin = origin
+        self._out: list[JSON] = []
+        # Media that Chat has no place for where they stand; they follow as the next user turn.
+        self._framed: list[JSON] = []
+        # Calls in the form of old: id and name, since their results go by name.
+        self._legacy: dict[str, str] = {}
+        turns = [at for at, message in enumerate(messages) if message.role == "user"]
+        self._running = turns[-1] if turns else -1
+
+    def encode(self) -> list[JSON]:
+        for at, message in enumerate(self._messages):
+            if not any(isinstance(part, ToolResult) for part in message.parts):
+                self._flush()
+            match message.role:
+                case "system":
+                    self._system(message, at)
+                case "user":
+                    self._user(message)
+                case "assistant":
+                    self._assistant(message, running=at > self._running)
+                case "tool":
+                    self._results(message)
+        self._flush()
+        return self._out
+
+    def _add(self, role: str, message: Message | None, **fields: Any) -> None:
+        name = {"name": message.name} if message is not None and message.name else {}
+        self._out.append({"role": role, **name, **fields})
+
+    def _flush(self) -> None:
+        if self._framed:
+            self._add("user", None, content=self._framed)
+            self._framed = []
+
+    # ------------------------------------------------------------ by role
+
+    def _system(self, message: Message, at: int) -> None:
+        other = next((part for part in message.parts if not isinstance(part, Text)), None)
+        if other is not None:
+            raise self._lacks(f"a system message with {other.kind}; put it into a user message")
+        if at and not self._service.system_anywhere and any(m.role != "system" for m in self._messages[:at]):
+            where = f"{self._service.name} moves system messages to the beginning"
+            self._losses.lose("system", where, kind="changed")
+        role = self._family.role
+        if role == "user":
+            self._losses.lose("system", "this model has no system role, it is sent as the user's", kind="changed")
+        self._add(role, message, content=_content([_text(part) for part in message.parts if isinstance(part, Text)]))
+
+    def _user(self, message: Message) -> None:
+        content: list[JSON] = []
+        for part in message.parts:
+            if isinstance(part, ToolResult):
+                self._result(part)
+            elif (encoded := self._user_part(part)) is not None:
+                content.append(encoded)
+        if content or not message.parts:
+            self._flush()
+            self._add("user", message, content=_content(content))
+
+    def _user_part(self, part: Part) -> JSON | None:
+        match part:
+            case Text():
+                return _text(part)
+            case Image():
+                return self._image(part)
+            case Audio():
+                return self._audio(part)
+            case Document():
+                return self._document(part)
+            case Video():
+                raise self._lacks("video; send frames of it as images")
+            case Opaque():
+                return self._opaque(part)
+            case Thinking():
+                self._losses.lose("thinking", "a user message cannot hold reasoning")
+                return None
+            case _:
+                raise InvalidRequest(f"a user message cannot hold a {part.kind}", backend=self._service.name)
+
+    def _opaque(self, part: Opaque) -> JSON | None:
+        if part.origin == self._origin and part.native is not None:
+            return part.native
+        self._losses.lose(part.type, f"only {part.origin or 'its origin'} can read it")
+        return None
+
+    def _assistant(self, message: Message, *, running: bool) -> None:
+        fields: JSON = {"content": None}
+        texts: list[str] = []
+        calls: list[JSON] = []
+        for part in message.parts:
+            match part:
+                case Text(refusal=True):
+                    fields["refusal"] = fields.get("refusal", "") + part.text
+                case Text():
+                    texts.append(part.text)
+                case ToolCall():
+                    self._call(part, fields, calls)
+                case Thinking():
+                    self._thinking(part, message, fields, running=running)
+                case Opaque():
+                    self._assistant_opaque(part, fields)
+                case Audio() if part.origin == self._origin and part.native and part.native.get("id"):
+                    fields["audio"] = {"id": part.native["id"]}
+                case Image() | Audio() | Document() | Video():
+                    self._frame(part, "an assistant's message")
+                case ToolResult():
+                    raise InvalidRequest("a tool result belongs into a tool message", backend=self._service.name)
+        if calls:
+            fields["tool_calls"] = calls
+        # A message of nothing but what was left out still was a turn.
+        if texts or not fields.keys() & {"tool_calls", "function_call", "refusal", "audio"}:
+            fields["content"] = "".join(texts)
+        self._add("assistant", message, **fields)
+
+    def _call(self, part: ToolCall, fields: JSON, calls: list[JSON]) -> None:
+        own = part.native if part.origin == self._origin and part.native else {}
+        arguments = own.get("arguments") or part.raw
+        if arguments is None:
+            arguments = to_json(part.arguments).decode() if part.arguments is not None else ""
+        if own.get("type") == "function_call":
+            self._legacy[part.id] = part.name
+            fields["function_call"] = {"name": part.name, "arguments": arguments}
+        elif own.get("type") == "custom":
+            custom = {"name": part.name, "input": own.get("input", arguments)}
+            calls.append({"id": self._id(part.id), "type": "custom", "custom": custom})
+        else:
+            call: JSON = {"id": self._id(part.id), "type": "function"}
+            call["function"] = {"name": part.name, "arguments": arguments}
+            if "extra_content" in own:
+                call["extra_content"] = own["extra_content"]
+            calls.append(call)
+
+    def _thinking(self, part: Thinking, message: Message, fields: JSON, *, running: bool) -> None:
+        if part.origin == self._origin and part.native and "reasoning_details" in part.native:
+            fields["reasoning_details"] = part.native["reasoning_details"]
+            return
+        wanted = self._service.replay_thinking
+        if wanted is not None and running and message.tool_calls and part.text:
+            fields[wanted] = fields.get(wanted, "") + part.text
+            return
+        # Reasoning of earlier turns is of no use to any model, and Chat's own is made anew each time.
+        if running and message.tool_calls and part.origin not in (None, self._origin):
+            self._losses.lose("thinking", f"the reasoning behind these tool calls is from {part.origin}")
+
+    def _assistant_opaque(self, part: Opaque, fields: JSON) -> None:
+        native = self._opaque(part)
+        if native is not None:
+            fields.setdefault("content", None)
+            self._losses.lose(part.type, "Chat Completions takes it from users only")
+
+    def _results(self, message: Message) -> None:
+        for part in message.parts:
+            if not isinstance(part, ToolResult):
+                raise InvalidRequest(
+                    f"a tool message holds tool results, not a {part.kind}", backend=self._service.name
+                )
+            self._result(part)
+
+    def _result(self, part: ToolResult) -> None:
+        content: list[JSON] = []
+        for item in part.parts:
+            if isinstance(item, Text):
+                content.append(_text(item))
+            else:
+                content.append({"type": "text", "text": f"[The {item.kind} of this result follows.]"})
+                self._frame(item, f"a result of {part.name or part.id!r}")
+        if part.failed:
+            # There is no flag for it; the model reads it.
+            first = content[0]["text"] if content else ""
+            if not first.lower().startswith("error"):
+                content[:1] = [{"type": "text", "text": f"Error: {first}" if first else "Error"}]
+        if part.id in self._legacy:
+            self._out.append({"role": "function", "name": self._legacy[part.id], "content": _content(content)})
+        else:
+            self._add("tool", None, tool_call_id=self._id(part.id), content=_content(content))
+
+    # ------------------------------------------------------------ media
+
+    def _frame(self, part: Media, where: str) -> None:
+        """Let media follow as the user's, where Chat has no place for them."""
+        encoded = self._user_part(part)  # type: ignore[arg-type]  # every subclass of Media is a part
+        why = f"Chat Completions has no place for it in {where}; it follows as a user message"
+        self._losses.lose(part.kind, why, kind="changed")  # type: ignore[attr-defined]  # every subclass has a kind
+        if encoded is not None:
+            self._framed += [{"type": "text", "text": f"[From {where}:]"}, encoded]
+
+    def _image(self, part: Image) -> JSON:
+        self._check(part, "image")
+        if part.file_id is not None:
+            raise self._lacks("images by file id; use the Responses interface, or send its bytes or URL")
+        url = part.url if part.url is not None else self._data_url(part)
+        image: JSON = {"url": url}
+        if part.detail == "original":
+            self._losses.lose("detail", 'Chat Completions has no detail "original", "high" is sent', kind="changed")
+            image["detail"] = "high"
+        elif part.detail is not None:
+            image["detail"] = part.detail
+        return {"type": "image_url", "image_url": image}
+
+    def _audio(self, part: Audio) -> JSON:
+        self._check(part, "audio")
+        if part.data is None:
+            raise self._lacks("audio by URL or file id; send its bytes")
+        mime = media_mime(part, backend=self._service.name).partition(";")[0].strip().lower()
+        form = _SOUNDS.get(mime)
+        if form is None:
+            if self._family is not FREE:
+                raise self._lacks(f"audio of type {mime!r}; convert it to WAV or MP3")
+            form = mime.removeprefix("audio/").removeprefix("x-")
+        return {"type": "input_audio", "input_audio": {"data": base64.b64encode(part.data).decode(), "format": form}}
+
+    def _document(self, part: Document) -> JSON:
+        self._check(part, "document")
+        if part.file_id is not None:
+            return {"type": "file", "file": {"file_id": part.file_id}}
+        data = part.url if part.url is not None else self._data_url(part)
+        # A name is demanded with data; the model sees it.
+        name = part.name or ("document.pdf" if "application/pdf" in data[:64] else "document")
+        return {"type": "file", "file": {"filename": name, "file_data": data}}
+
+    def _check(self, part: Media, kind: str) -> None:
+        if kind not in self._service.media:
+            raise self._lacks(kind)
+        inline = part.url is None or part.url.startswith("data:")
+        if not inline and kind not in self._service.media_urls:
+            raise self._lacks(f"{kind} by URL; send its bytes")
+
+    def _data_url(self, part: Media) -> str:
+        mime = media_mime(part, backend=self._service.name)
+        return f"data:{mime};base64,{base64.b64encode(part.data or b'').decode()}"
+
+    def _lacks(self, what: str) -> Unsupported:
+        return Unsupported(f"{self._service.name} takes no {what} (Chat Completions)", backend=self._service.name)
+
+    def _id(self, call_id: str) -> str:
+        """Return a tool call's id in the form the service insists on; the same id gives the same again."""
+        length = self._service.tool_id_length
+        if length is None:
+            if self._family is FREE or len(call_id) <= _LONGEST_ID:
+                return call_id
+            return f"call_{_digest(call_id).hex()[:32]}"
+        if len(call_id) == length and call_id.isascii() and call_id.isalnum():
+            return call_id
+        number = int.from_bytes(_digest(call_id)[:8], "big")
+        return "".join(_DIGITS[number // 36**place % 36] for place in range(length))
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _text(part: Text) -> JSON:
+    return {"type": "text", "text": part.text}
+
+
+def _content(parts: list[JSON]) -> str | list[JSON]:
+    """Return content in its shortest form; a lone text is a string for all who never heard of parts."""
+    if not parts:
+        return ""
+    if len(parts) == 1 and parts[0].get("type") == "text" and len(parts[0]) == 2:
+        return str(parts[0]["text"])
+    return parts

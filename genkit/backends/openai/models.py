@@ -1,0 +1,151 @@
+"""What is known of OpenAI's model families, as data: a pattern, its facts, where they stand and when they were read.
+
+The first row whose pattern matches the beginning of a model's name holds. A name that matches no row is a newer model
+and gets the newest rules. Models of other vendors behind the same wire get no rules at all: their services refuse what
+they do not take.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from genkit.backends.services import Service
+
+__all__ = ["FAMILIES", "FREE", "NEWEST", "SAMPLING", "Family", "family"]
+
+SAMPLING = frozenset({"temperature", "top_p", "logprobs", "top_logprobs", "presence_penalty", "frequency_penalty"})
+"""Settings that a model refuses while it reasons."""
+
+_WORDS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+_BOTH = frozenset({"chat", "responses"})
+_CHAT = frozenset({"chat"})
+_RESPONSES = frozenset({"responses"})
+_NONE: frozenset[str] = frozenset()
+_SIGHT = frozenset({"image", "document"})
+
+_GUIDE = "https://developers.openai.com/api/docs/guides/reasoning"
+_MODELS = "https://developers.openai.com/api/docs/models"
+_READ = "2026-11-23"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What holds for all models whose name begins with `pattern`.
+
+    Attributes:
+        pattern: Regular expression for the beginning of the name.
+        efforts: Effort words it takes, weakest first; empty where effort cannot be chosen.
+        reasons: Whether it reasons when no effort is given.
+        role: The role of its instructions.
+        apis: The interfaces it can be reached through.
+        media: Kinds of media it reads.
+        stop: Whether it takes stop texts.
+        source: Where this stands, and `checked` when it was read.
+    """
+
+    pattern: str
+    efforts: tuple[str, ...] = ()
+    reasons: bool = False
+    role: Literal["system", "developer", "user"] = "system"
+    apis: frozenset[str] = _BOTH
+    media: frozenset[str] = _SIGHT
+    stop: bool = True
+    source: str = _GUIDE
+    checked: str = _READ
+
+    def samples(self, effort: str | None) -> bool:
+        """Return whether the settings in `SAMPLING` are accepted together with this effort word (None: not given)."""
+        if effort is None:
+            return not self.reasons
+        return effort == "none" or not (self.reasons or self.efforts)
+
+    def nearest(self, effort: str) -> str | None:
+        """Return the accepted effort word nearest to `effort`, itself where it is accepted; None where none is."""
+        if not self.efforts or effort in self.efforts or effort not in _WORDS:
+            return effort if self.efforts else None
+        at = _WORDS.index(effort)
+        # "none" is no weak effort: it switches reasoning off. Among equals the weaker word is the cheaper mistake.
+        words = [word for word in self.efforts if word != "none"] or self.efforts
+        return min(words, key=lambda word: (abs(_WORDS.index(word) - at), _WORDS.index(word)))
+
+
+def _always(
+    pattern: str,
+    *efforts: str,
+    apis: frozenset[str] = _BOTH,
+    media: frozenset[str] = _SIGHT,
+    stop: bool = True,
+    role: Literal["developer", "user"] = "developer",
+    source: str = _GUIDE,
+) -> Family:
+    """Return a family that reasons whether asked or not."""
+    return Family(pattern, efforts, reasons=True, role=role, apis=apis, media=media, stop=stop, source=source)
+
+
+def _on_request(pattern: str, *efforts: str) -> Family:
+    """Return a family that reasons only when an effort is given."""
+    return Family(pattern, efforts, reasons=False, role="developer")
+
+
+FAMILIES: tuple[Family, ...] = (
+    # Its guide moves users of "none" and "minimal" to "low".
+    _always(r"gpt-6-astra", "low", "medium", "high", "xhigh", "max", source=f"{_MODELS}/gpt-6-astra"),
+    _always(r"gpt-5\.6", "none", "low", "medium", "high", "xhigh", "max"),
+    _always(r"gpt-5\.5-pro", "medium", "high", "xhigh", apis=_RESPONSES),
+    _always(r"gpt-5\.5", "none", "low", "medium", "high", "xhigh"),
+    _always(r"gpt-5\.4-pro", "medium", "high", "xhigh", apis=_RESPONSES),
+    _on_request(r"gpt-5\.4", "none", "low", "medium", "high", "xhigh"),
+    # The chat variants reason at one fixed effort.
+    _always(r"gpt-5\.[123]-chat", "medium"),
+    _on_request(r"gpt-5\.3", "none", "low", "medium", "high", "xhigh"),
+    _always(r"gpt-5\.2-pro", "medium", "high", "xhigh", apis=_RESPONSES),
+    _on_request(r"gpt-5\.2", "none", "low", "medium", "high", "xhigh"),
+    _always(r"gpt-5\.1-codex-max", "low", "medium", "high", "xhigh", apis=_RESPONSES),
+    _always(r"gpt-5\.1-codex", "low", "medium", "high", apis=_RESPONSES),
+    _on_request(r"gpt-5\.1", "none", "low", "medium", "high"),
+    Family(r"gpt-5-chat", source=f"{_MODELS}/gpt-5-chat-latest"),
+    _always(r"gpt-5-pro", "high", apis=_RESPONSES, source=f"{_MODELS}/gpt-5-pro"),
+    _always(r"gpt-5-codex", "low", "medium", "high", apis=_RESPONSES),
+    _always(r"gpt-5(?![.\d])", "minimal", "low", "medium", "high"),
+    # They refuse both "system" and "developer".
+    _always(r"o1-(mini|preview)", apis=_CHAT, media=_NONE, role="user"),
+    _always(r"(o1|o3)-pro", "low", "medium", "high", apis=_RESPONSES),
+    _always(r"(o3|o4-mini)-deep-research", "medium", apis=_RESPONSES),
+    _always(r"o3-mini", "low", "medium", "high", media=_NONE),
+    # Chat's reference says of `stop`: not supported with o3 and o4-mini.
+    _always(r"(o3|o4-mini)", "low", "medium", "high", stop=False, source=f"{_MODELS}/o3"),
+    _always(r"o\d", "low", "medium", "high"),
+    Family(r"gpt-4o(-mini)?-audio|gpt-audio", apis=_CHAT, media=frozenset({"audio"}), source=f"{_MODELS}/gpt-audio"),
+    Family(r"gpt-4o(-mini)?-search", apis=_CHAT, media=_NONE, source=f"{_MODELS}/gpt-4o-search-preview"),
+    Family(r"gpt-4(\.1|o|-turbo)|chatgpt-4o|gpt-4-vision", source=_MODELS),
+    Family(r"gpt-3|gpt-4", media=_NONE, source=_MODELS),
+)
+
+NEWEST = Family(r"", _WORDS, reasons=True, role="developer", source=_GUIDE)
+"""The rules for a name that is not in the table."""
+
+FREE = Family(r"", _WORDS, reasons=False, role="system", media=_SIGHT | {"audio"}, source="")
+"""No rules: for models that are not OpenAI's, and for deployments whose name says nothing."""
+
+
+def family(model: str, service: Service | None = None) -> Family:
+    """Return the rules for a model.
+
+    Args:
+        model: Its name; of a fine-tuned one ("ft:gpt-4o-mini:...") the base model counts.
+        service: Where it is called. Compatible services have no rules; deployments only where the name is a model's.
+    """
+    if service is not None and service.rules == "free":
+        return FREE
+    known = _match(model.removeprefix("ft:"))
+    if known is None:
+        return FREE if service is not None and service.rules == "deployment" else NEWEST
+    return known
+
+
+@lru_cache(maxsize=512)
+def _match(model: str) -> Family | None:
+    return next((row for row in FAMILIES if re.match(row.pattern, model)), None)

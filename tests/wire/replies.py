@@ -1,0 +1,195 @@
+"""Answers that are sent back with the next request: what must be in them, by the vendor and by the recorded client."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from genkit.types import Done, Event, Response
+
+from .bodies import compare
+from .cassettes import Interaction
+from .reader import Reading
+
+__all__ = ["as_plain", "sent_back", "unlike", "unlike_answer", "unlike_client", "unlike_plain"]
+
+JSON = dict[str, Any]
+
+
+def as_plain(api: str, reading: Reading) -> bytes:
+    """Return the plain answer that says the same as a stream."""
+    if api == "responses":
+        return json.dumps(reading.final).encode()
+    choices = []
+    for index, choice in enumerate(reading.choices):
+        calls = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in choice.calls
+        ]
+        message = {"role": "assistant", "content": choice.text or None, "refusal": choice.refusal or None}
+        called = {"tool_calls": calls} if calls else {}
+        choices.append({"index": index, "message": {**message, **called}, "finish_reason": choice.finish})
+    answer = {"id": reading.id, "model": reading.model, "choices": choices, "usage": reading.usage}
+    return json.dumps({"object": "chat.completion", **answer, **reading.rest}).encode()
+
+
+def unlike_plain(stream: Response[Any], plain: Response[Any]) -> list[str]:
+    """Compare the response of a stream with that of the plain answer; only clock and the vendor's rest may differ."""
+    one, other = stream.model_dump(exclude={"timing", "native"}), plain.model_dump(exclude={"timing", "native"})
+    return [f"{name}: {one[name]!r}, plain {other[name]!r}" for name in one if one[name] != other[name]]
+
+
+def unlike(events: Sequence[Event], others: Sequence[Event]) -> list[str]:
+    """Compare two streams of the same answer; only the clock may differ."""
+    if len(events) != len(others):
+        return [f"{len(events)} events, otherwise {len(others)}"]
+    for one, other in zip(events, others, strict=True):
+        if _timeless(one) != _timeless(other):
+            return [f"{one!r}, otherwise {other!r}"]
+    return []
+
+
+def _timeless(event: Event) -> Any:
+    if not isinstance(event, Done):
+        return event
+    # Ids that genkit makes where the vendor gives none are new each time.
+    parts = [
+        part.model_dump(exclude={"id"} if getattr(part, "minted", False) else set())
+        for part in event.response.message.parts
+    ]
+    return event.response.model_dump(exclude={"timing", "message", "alternatives"}), parts
+
+
+def unlike_answer(api: str, reading: Reading, turn: Sequence[JSON], *, stored: bool) -> list[str]:
+    """Compare an encoded answer with the vendor's: nothing invented, nothing left out that the vendor wants back.
+
+    Args:
+        api: The interface.
+        reading: Of the answer.
+        turn: The answer as it is sent back.
+        stored: Whether the vendor keeps answers. Otherwise reasoning goes back encrypted, or not at all.
+    """
+    return _unlike_chat(reading, turn) if api == "chat" else _unlike_items(reading.items, turn, stored=stored)
+
+
+def _unlike_chat(reading: Reading, turn: Sequence[JSON]) -> list[str]:
+    if not reading.choices:
+        return []
+    choice = reading.choices[0]
+    if not (choice.text or choice.refusal or choice.calls):
+        return [] if len(turn) <= 1 else [f"an empty answer became {len(turn)} messages"]
+    if len(turn) != 1 or turn[0].get("role") != "assistant":
+        return [f"an answer became {[message.get('role') for message in turn]}"]
+    message = turn[0]
+    calls = [
+        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments or "{}"}}
+        for call in choice.calls
+        if not call.legacy
+    ]
+    old = [{"name": call.name, "arguments": call.arguments} for call in choice.calls if call.legacy]
+    sent = message.get("tool_calls") or []
+    for call, got in zip(calls, sent, strict=False):
+        if call["id"] is None and got.get("id"):
+            call["id"] = got["id"]
+    recorded = {
+        "role": "assistant",
+        "content": choice.text or None,
+        "refusal": choice.refusal or None,
+        "tool_calls": calls or None,
+        "function_call": old[0] if old else None,
+    }
+    _, left = compare({"messages": [recorded]}, {"messages": [message]})
+    return left
+
+
+def _unlike_items(items: Sequence[JSON], turn: Sequence[JSON], *, stored: bool) -> list[str]:
+    wanted = [item for item in items if stored or item.get("type") != "reasoning" or item.get("encrypted_content")]
+    if len(wanted) != len(turn):
+        return [f"items {[item.get('type') for item in wanted]} became {[item.get('type') for item in turn]}"]
+    problems = []
+    for number, (item, sent) in enumerate(zip(wanted, turn, strict=True)):
+        alone = len(wanted) < len(items) and "id" not in sent
+        found = _unlike_text(item, sent) if alone and item.get("type") == "message" else _unlike_item(item, sent)
+        problems += [f"item {number} ({item.get('type')}): {problem}" for problem in found]
+    return problems
+
+
+def _unlike_text(item: JSON, sent: JSON) -> list[str]:
+    """Compare a message that goes back without its id, since the vendor refuses the id without its reasoning."""
+    plain = {"role": "assistant", "content": "".join(part.get("text") or "" for part in item["content"])}
+    if "phase" in sent:
+        plain["phase"] = item.get("phase")
+    _, left = compare({"input": [plain]}, {"input": [sent]})
+    return left
+
+
+def _unlike_item(item: JSON, sent: JSON) -> list[str]:
+    _, left = compare({"input": [item]}, {"input": [sent]})
+    return [problem for problem in left if not _optional(problem)]
+
+
+def _optional(problem: str) -> bool:
+    """Return whether this is about something that the vendor does not want back."""
+    return any(f".{name}: recorded " in problem for name in ("status", "annotations", "logprobs"))
+
+
+def sent_back(interaction: Interaction, later: Interaction, reading: Reading) -> list[JSON] | None:
+    """Return what the recorded client sent back of an answer, where it did so unchanged in a later request."""
+    if (
+        later.api != interaction.api
+        or later.asked.get("model") != interaction.asked.get("model")
+        or not reading.choices
+    ):
+        return None
+    name = "messages" if interaction.api == "chat" else "input"
+    before, after = interaction.asked.get(name), later.asked.get(name)
+    if isinstance(before, str):
+        before = [{"role": "user", "content": before}]
+    if not isinstance(before, list) or not isinstance(after, list) or after[: len(before)] != before:
+        return None
+    tail = after[len(before) :]
+    turn = tail[:1] if interaction.api == "chat" else _answered(tail)
+    unchanged = _unchanged_message if interaction.api == "chat" else _unchanged_items
+    return turn if turn and unchanged(reading, turn) else None
+
+
+def _answered(tail: Sequence[JSON]) -> list[JSON]:
+    turn = []
+    for item in tail:
+        if item.get("role", "assistant") != "assistant" or str(item.get("type", "")).endswith("_output"):
+            break
+        turn.append(item)
+    return turn
+
+
+def _unchanged_message(reading: Reading, turn: Sequence[JSON]) -> bool:
+    message, choice = turn[0], reading.choices[0]
+    if message.get("role") != "assistant" or (message.get("content") or "") != choice.text:
+        return False
+    calls = [
+        (call["id"], call["function"]["name"], call["function"]["arguments"])
+        for call in message.get("tool_calls") or []
+    ]
+    return calls == [(call.id, call.name, call.arguments) for call in choice.calls]
+
+
+def _unchanged_items(reading: Reading, turn: Sequence[JSON]) -> bool:
+    """Return whether these are the items of the answer, in order and whole, but for what may be left out."""
+    if len(turn) != len(reading.items):
+        return False
+    for item, sent in zip(reading.items, turn, strict=True):
+        if sent.get("type", "message") != item.get("type"):
+            return False
+        _, left = compare({"input": [item]}, {"input": [sent]})
+        if not all(_optional(problem) or ".content: recorded" in problem for problem in left):
+            return False
+    return True
+
+
+def unlike_client(sent: Sequence[JSON], turn: Sequence[JSON]) -> list[str]:
+    """Compare an encoded answer with what the recorded client sent: all that it sent must be there, and equal."""
+    if len(sent) != len(turn):
+        return [f"the client sent {len(sent)} items back, genkit {len(turn)}"]
+    _, left = compare({"input": [*sent]}, {"input": [*turn]})
+    return [problem for problem in left if not (problem.endswith(", not recorded") or _optional(problem))]

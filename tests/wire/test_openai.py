@@ -1,0 +1,245 @@
+"""Recorded OpenAI and Azure traffic through genkit: answers, bodies sent, streams, faults, and answers sent back.
+
+By default every recording runs plain, sync and async, and the short streams run in pieces of five bytes; with
+GENKIT_LLM_WIRE_ALL=1 every stream does, and is cut at every frame.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from genkit import errors
+from genkit.types import EmbedRequest, Request
+
+from . import bodies, cassettes, checks, replies
+from .cassettes import Interaction
+from .conftest import Tally
+from .exchanges import Conversation
+from .reader import Reading, read
+from .requests import NotYet
+
+pytestmark = pytest.mark.skipif(cassettes.ABSENT is not None, reason=str(cassettes.ABSENT))
+
+EVERYTHING = os.environ.get("GENKIT_LLM_WIRE_ALL") == "1"
+SPLIT_BYTES = 10**9 if EVERYTHING else 7_000
+
+
+@pytest.fixture(scope="module", params=cassettes.names(), ids=str)
+def conversation(request: pytest.FixtureRequest, replay_server: Any) -> Iterator[Conversation]:
+    """Each cassette in turn."""
+    conversation = Conversation(request.param, replay_server)
+    yield conversation
+    conversation.close()
+
+
+def reading_of(interaction: Interaction) -> Reading:
+    return read(interaction.api, interaction.status, interaction.headers, interaction.content)
+
+
+def report(problems: list[str]) -> None:
+    assert not problems, "\n" + "\n".join(problems)
+
+
+def streams(conversation: Conversation) -> list[Interaction]:
+    """Return the interactions that were answered by a whole stream."""
+    found = [interaction for interaction, _ in conversation.replayable() if interaction.is_stream]
+    return [interaction for interaction in found if reading_of(interaction).terminated]
+
+
+def named(interaction: Interaction, problems: list[str], what: str = "") -> list[str]:
+    return [f"{interaction.label}{what}: {problem}" for problem in problems]
+
+
+def test_every_recorded_request_is_known_by_what_it_is(conversation: Conversation, tally: Tally) -> None:
+    for interaction in conversation.interactions:
+        if interaction.other:
+            tally.add("out of scope here, by interface", interaction.api)
+            continue
+        try:
+            request, through_extra = conversation.translated(interaction)
+        except NotYet as missing:
+            tally.add("not yet", str(missing))
+            continue
+        assert isinstance(request, EmbedRequest if interaction.api == "embeddings" else Request)
+        for name in through_extra:
+            tally.add("sent through extra", f"{interaction.api}: {name}")
+
+
+def test_an_answer_is_what_its_bytes_say(conversation: Conversation, tally: Tally) -> None:
+    problems = []
+    for interaction, _ in conversation.replayable():
+        found = checks.answer(interaction, reading_of(interaction), conversation.outcome(interaction))
+        form = "stream" if interaction.is_stream else "error" if interaction.status >= 400 else "plain"
+        tally.add("answers", f"{interaction.backend} {interaction.api} {form}: {'differ' if found else 'passed'}")
+        problems += named(interaction, found)
+    report(problems)
+
+
+def test_an_async_answer_is_what_its_bytes_say(conversation: Conversation) -> None:
+    asked = [interaction for interaction, _ in conversation.replayable()]
+    outcomes = conversation.acalls((interaction, {}) for interaction in asked)
+    problems = []
+    for interaction, outcome in zip(asked, outcomes, strict=True):
+        problems += named(interaction, checks.answer(interaction, reading_of(interaction), outcome))
+    report(problems)
+
+
+def test_the_body_sent_is_the_body_recorded(conversation: Conversation, tally: Tally) -> None:
+    problems = []
+    for interaction, _ in conversation.replayable():
+        outcome = conversation.outcome(interaction)
+        if outcome.sent is None:
+            problems += named(interaction, [f"nothing was sent: {outcome.error!r}"])
+            continue
+        warnings = conversation.warnings(interaction)
+        reasons, left = bodies.compare(interaction.asked, outcome.sent, warnings)
+        for reason in reasons:
+            tally.add("bodies: accepted differences", reason)
+        tally.add(
+            "bodies", "differ" if left else "as recorded, up to accepted differences" if reasons else "as recorded"
+        )
+        problems += named(interaction, left)
+    report(problems)
+
+
+def test_a_request_goes_to_the_vendors_route_with_its_credential(conversation: Conversation) -> None:
+    problems = []
+    for interaction, _ in conversation.replayable():
+        outcome = conversation.outcome(interaction)
+        key = {"openai": "authorization", "azure": "api-key"}[interaction.backend]
+        if outcome.path != cassettes.route_of(interaction):
+            problems += named(interaction, [f"went to {outcome.path!r}, not {cassettes.route_of(interaction)!r}"])
+        if not {key, "content-type"} <= outcome.headers:
+            problems += named(interaction, [f"went with headers {sorted(outcome.headers)}"])
+    report(problems)
+
+
+def test_the_events_of_a_stream_add_up_to_its_response(conversation: Conversation) -> None:
+    problems = []
+    for interaction in streams(conversation):
+        outcome = conversation.outcome(interaction)
+        problems += named(interaction, checks.stream(outcome.events))
+    report(problems)
+
+
+def test_a_stream_and_the_plain_answer_of_the_same_content_give_equal_responses(conversation: Conversation) -> None:
+    problems = []
+    for interaction in streams(conversation):
+        # Logprobs and annotations stand elsewhere in the chunks than a rewritten answer would have them.
+        reading, stream = reading_of(interaction), conversation.outcome(interaction).response
+        plain = conversation.call(interaction, content=replies.as_plain(interaction.api, reading), plain=True)
+        assert stream is not None
+        found = [repr(plain.error)] if plain.response is None else replies.unlike_plain(stream, plain.response)
+        problems += named(interaction, found)
+    report(problems)
+
+
+def test_a_stream_in_pieces_of_five_bytes_gives_the_same_events(conversation: Conversation) -> None:
+    problems = []
+    short = [interaction for interaction in streams(conversation) if len(interaction.content) <= SPLIT_BYTES]
+    for interaction in short:
+        outcome = conversation.call(interaction, split=5)
+        problems += named(interaction, checks.answer(interaction, reading_of(interaction), outcome))
+        problems += named(interaction, replies.unlike(outcome.events, conversation.outcome(interaction).events))
+    report(problems)
+
+
+def test_an_async_stream_in_pieces_of_five_bytes_gives_the_same_events(conversation: Conversation) -> None:
+    short = [interaction for interaction in streams(conversation) if len(interaction.content) <= SPLIT_BYTES // 2]
+    outcomes = conversation.acalls((interaction, {"split": 5}) for interaction in short)
+    problems = []
+    for interaction, outcome in zip(short, outcomes, strict=True):
+        problems += named(interaction, replies.unlike(outcome.events, conversation.outcome(interaction).events))
+    report(problems)
+
+
+def places(frames: int) -> list[int]:
+    """Return after how many frames to cut a stream."""
+    if EVERYTHING and frames <= 100:
+        return list(range(frames))
+    return sorted({0, 1, frames // 2, frames - 2, frames - 1} & set(range(frames)))
+
+
+def broken(interaction: Interaction) -> Iterator[tuple[dict[str, Any], bool, str]]:
+    """Yield the ways to break a stream: options for the call, whether the answer is whole all the same, and a name."""
+    frames = cassettes.replay_server().frames(interaction.content, interaction.headers["content-type"])
+    for count in places(len(frames)):
+        arrived = b"".join(frames[:count])
+        reading = read(interaction.api, 200, interaction.headers, arrived)
+        yield {"cut_after": count}, reading.terminated, f" connection lost after {count} of {len(frames)} frames"
+        finished = interaction.api == "chat" and bool(reading.choices) and all(c.finish for c in reading.choices)
+        # One more answer may begin after all others have ended.
+        if finished and len(reading.choices) < len(reading_of(interaction).choices):
+            continue
+        yield {"content": arrived}, reading.terminated or finished, f" body ended after {count} of {len(frames)} frames"
+    whole = {"content": interaction.content + b": the end\n\n", "cut_after": len(frames)}
+    yield whole, True, " connection lost after the terminator"
+
+
+def test_a_broken_stream_is_an_error_that_holds_what_arrived(conversation: Conversation) -> None:
+    problems = []
+    for interaction in streams(conversation):
+        for options, over, what in broken(interaction):
+            outcome = conversation.call(interaction, **options)
+            problems += named(interaction, checks.cut(reading_of(interaction), outcome, over=over), what)
+    report(problems)
+
+
+def test_a_broken_async_stream_is_an_error_that_holds_what_arrived(conversation: Conversation) -> None:
+    ways = [(interaction, *way) for interaction in streams(conversation) for way in broken(interaction)]
+    outcomes = conversation.acalls((interaction, options) for interaction, options, _, _ in ways)
+    problems = []
+    for (interaction, _, over, what), outcome in zip(ways, outcomes, strict=True):
+        problems += named(interaction, checks.cut(reading_of(interaction), outcome, over=over), what)
+    report(problems)
+
+
+@pytest.mark.parametrize(("status", "kind"), [(429, errors.RateLimited), (503, errors.ServerError)])
+def test_an_injected_failure_can_be_retried_and_the_answer_follows(
+    conversation: Conversation, status: int, kind: type[errors.GenkitError]
+) -> None:
+    problems = []
+    for interaction, _ in conversation.replayable()[:1]:
+        failed = conversation.call(interaction, fail_first=[status], retry_after=2).error
+        if not (type(failed) is kind and failed.retryable and failed.status == status and failed.retry_after == 2):
+            problems += named(interaction, [f"{status} became {failed!r}"])
+        problems += named(
+            interaction, checks.answer(interaction, reading_of(interaction), conversation.again(interaction))
+        )
+    report(problems)
+
+
+def test_an_answer_goes_back_as_it_came(conversation: Conversation, tally: Tally) -> None:
+    problems = []
+    for interaction, request in conversation.replayable():
+        response = conversation.outcome(interaction).response
+        if response is None or not isinstance(request, Request):
+            continue
+        turn = conversation.turn(interaction, request, response.message)
+        stored = interaction.asked.get("store") is True or bool(interaction.asked.get("background"))
+        found = replies.unlike_answer(interaction.api, reading_of(interaction), turn, stored=stored)
+        tally.add("answers sent back", f"{interaction.api}: {'differ' if found else 'as they came'}")
+        problems += named(interaction, found)
+    report(problems)
+
+
+def test_an_answer_goes_back_as_the_recorded_client_sent_it(conversation: Conversation, tally: Tally) -> None:
+    problems = []
+    asked = conversation.replayable()
+    for place, (interaction, request) in enumerate(asked):
+        response = conversation.outcome(interaction).response
+        if response is None or not isinstance(request, Request):
+            continue
+        for later, _ in asked[place + 1 :]:
+            sent = replies.sent_back(interaction, later, reading_of(interaction))
+            if sent is None:
+                continue
+            turn = conversation.turn(interaction, request, response.message)
+            found = replies.unlike_client(sent, turn)
+            tally.add("answers sent back", f"{interaction.api}: {'not ' if found else ''}as the recorded client did")
+            problems += named(interaction, found)
+    report(problems)
