@@ -1,0 +1,253 @@
+"""From a model's name to an engine: where the checkpoint lies, loading it, and sharing what is loaded."""
+
+from __future__ import annotations
+
+import errno
+import re
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.utils import logging as transformers_logging
+
+from ...errors import ConfigError, ConnectionFailed, NotFound, PermissionDenied, suggest
+from .. import store
+from .engine import Engine
+
+__all__ = ["Place", "Source", "find", "load"]
+
+_PROBE_S = 10.0
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_ENOUGH = 10**9
+# The hub's client changed its HTTP library between versions; its own error descends from that library's.
+_NETWORK_ERRORS: tuple[type[BaseException], ...] = (OSError, *HfHubHTTPError.__bases__)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the user named: a model, and how to load it."""
+
+    model: str
+    device: str | None = None
+    dtype: str | None = None
+    revision: str | None = None
+    trust_remote_code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a checkpoint lies: a directory, or a hub id with a commit; `version` changes when the files do."""
+
+    path: str
+    local: bool
+    version: Any = None
+
+
+def find(source: Source) -> Place:
+    """Return where a model is; the embedded one is fetched if it is not there yet.
+
+    Raises:
+        NotFound: If there is no such directory or hub id.
+        ConnectionFailed: If it would have to come from the hub, and the hub cannot be reached.
+        ConfigError: If the name can be neither.
+    """
+    name = source.model
+    if name in store.MODELS:
+        return Place(str(store.pull(name)), local=True)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise NotFound(f"the directory {name!r} holds no checkpoint: there is no config.json in it")
+        return Place(str(path.resolve()), local=True, version=_fingerprint(path))
+    if path.exists():
+        raise ConfigError(f"{name!r} is a file; a checkpoint is a directory with config.json, weights and tokenizer")
+    if name.startswith((".", "~")) or path.is_absolute() or not _HUB_ID.fullmatch(name):
+        raise NotFound(f"there is no checkpoint directory {name!r}")
+    return _on_hub(source)
+
+
+def _fingerprint(path: Path) -> tuple[Any, ...]:
+    """Return what tells a directory whose files were replaced, by training on, say."""
+    stats = [(file.name, file.stat()) for file in path.iterdir() if file.is_file()]
+    return tuple(sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats))
+
+
+def _on_hub(source: Source) -> Place:
+    """Ask the hub once for the commit; where it cannot be reached, take what is in its cache.
+
+    Left to themselves, its downloaders try an absent hub for half a minute.
+    """
+    name, revision = source.model, source.revision
+    reason: BaseException
+    if not constants.HF_HUB_OFFLINE:
+        try:
+            return Place(name, local=False, version=HfApi().model_info(name, revision=revision, timeout=_PROBE_S).sha)
+        except GatedRepoError as error:
+            raise PermissionDenied(
+                f"the model {name!r} is gated: ask for access at the hub, then set HF_TOKEN"
+            ) from error
+        except RepositoryNotFoundError as error:
+            raise NotFound(
+                f"the hub has no model {name!r}{suggest(name, store.MODELS)} (a private one needs HF_TOKEN), "
+                "and there is no directory of that name"
+            ) from error
+        except RevisionNotFoundError as error:
+            raise NotFound(f"the model {name!r} has no revision {revision!r}") from error
+        except HFValidationError as error:
+            raise ConfigError(f"{name!r} is neither a directory nor a hub id: {error}") from error
+        except _NETWORK_ERRORS as error:
+            reason = error
+    else:
+        reason = ConnectionError("HF_HUB_OFFLINE is set")
+    try:
+        # Only the configuration is asked for: what else is missing is told by loading.
+        config = snapshot_download(name, revision=revision, allow_patterns="config.json", local_files_only=True)
+    except (LocalEntryNotFoundError, HFValidationError, OSError, ValueError):
+        raise ConnectionFailed(
+            f"the model {name!r} is not in the hub's cache, and the hub ({constants.ENDPOINT}) cannot be reached: "
+            f"{reason}; check the connection, name a checkpoint directory, or use 'smollm2'"
+        ) from reason
+    return Place(str(config), local=True)
+
+
+_engines: weakref.WeakValueDictionary[tuple[Source, Place], Engine] = weakref.WeakValueDictionary()
+_guard = threading.Lock()
+_loading: dict[tuple[Source, Place], threading.Lock] = {}
+
+
+def load(source: Source, place: Place) -> Engine:
+    """Return the engine of a model; the one that is loaded already, where there is one."""
+    key = (source, place)
+    with _guard:
+        gate = _loading.setdefault(key, threading.Lock())
+    with gate:
+        engine = _engines.get(key)
+        if engine is None:
+            engine = _engines[key] = _load(source, place)
+        return engine
+
+
+def _load(source: Source, place: Place) -> Engine:
+    device = _device(source.device)
+    options: dict[str, Any] = {"local_files_only": place.local, "trust_remote_code": source.trust_remote_code}
+    if not place.local:
+        options["revision"] = place.version
+    with _loads(source, place):
+        config = AutoConfig.from_pretrained(place.path, **options)
+        tokenizer = AutoTokenizer.from_pretrained(place.path, **options)
+        causal = _is_causal(config)
+        kind: Any = AutoModelForCausalLM if causal else AutoModel
+        with _quiet(place.local):
+            model = kind.from_pretrained(place.path, config=config, dtype=_dtype(source.dtype), **options)
+        model = model.to(device).eval()
+    generation: Any = getattr(model, "generation_config", None)
+    settings: dict[str, Any] = {} if generation is None else generation.to_dict()
+    return Engine(
+        model=model,
+        tokenizer=tokenizer,
+        context=_context(config, tokenizer),
+        ends=_ends(settings, tokenizer),
+        causal=causal,
+        defaults={name: value for name, value in settings.items() if value is not None},
+        turn=threading.Lock(),
+    )
+
+
+@contextmanager
+def _loads(source: Source, place: Place) -> Iterator[None]:
+    """Turn what transformers raises, which is of every class, into one error."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise ConfigError(f"no space left for the model {source.model!r}: {error}") from error
+        advice = ""
+        if "trust_remote_code" in str(error):
+            advice = "; it brings its own code: pass trust_remote_code=True if you trust whoever wrote it"
+        where = place.path if place.local else f"the hub's {place.path}"
+        raise ConfigError(
+            f"the model {source.model!r} cannot be loaded from {where}: {type(error).__name__}: {error}{advice}"
+        ) from error
+
+
+# Its functions carry no types.
+_bars: Any = transformers_logging
+_drawing = threading.Lock()
+
+
+@contextmanager
+def _quiet(local: bool) -> Iterator[None]:
+    """Switch off the bar that transformers draws for each file of weights; that of a download stays."""
+    if not local or not _bars.is_progress_bar_enabled():
+        yield
+        return
+    with _drawing:
+        _bars.disable_progress_bar()
+        try:
+            yield
+        finally:
+            _bars.enable_progress_bar()
+
+
+def _device(name: str | None) -> torch.device:
+    if name is None:
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(f"device {name!r} cannot be used: {error}; leave it out to take the best there is") from error
+    return device
+
+
+def _dtype(name: str | None) -> Any:
+    if name is None:
+        return "auto"
+    dtype = getattr(torch, name, None)
+    if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise ConfigError(f"dtype {name!r} is unknown; known: float32, bfloat16, float16")
+    return dtype
+
+
+def _is_causal(config: Any) -> bool:
+    if "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {}):
+        return True
+    if not config.architectures:
+        return config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    return any(name in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values() for name in config.architectures)
+
+
+def _context(config: Any, tokenizer: Any) -> int | None:
+    stated = getattr(config.get_text_config(), "max_position_embeddings", None)
+    if isinstance(stated, int) and stated > 0:
+        return stated
+    longest = tokenizer.model_max_length
+    return int(longest) if longest < _ENOUGH else None
+
+
+def _ends(settings: dict[str, Any], tokenizer: Any) -> frozenset[int]:
+    """Return the tokens that end an answer: the generation config's, and the tokenizer's.
+
+    Chat checkpoints tuned from base models often name the end of a turn in only one of the two.
+    """
+    stated = settings.get("eos_token_id")
+    ends = stated if isinstance(stated, list) else [stated]
+    return frozenset(int(end) for end in (*ends, tokenizer.eos_token_id) if end is not None)

