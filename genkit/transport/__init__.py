@@ -13,8 +13,7 @@ import weakref
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from genkit.errors import ConfigError
-
+from ..errors import ConfigError
 from .body import Abort, AsyncByteStream, ByteStream
 from .messages import HttpRequest, HttpResponse
 from .route import Route
@@ -22,8 +21,7 @@ from .route import Route
 if TYPE_CHECKING:
     import ssl
 
-    from genkit.types import Timeouts
-
+    from ..types import Timeouts
     from .aio import AsyncEngine
     from .foreign import AsyncForeignEngine, ForeignEngine
     from .sync import SyncEngine

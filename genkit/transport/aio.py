@@ -21,8 +21,7 @@ import yarl
 from aiohttp.client_proto import ResponseHandler
 from typing_extensions import override
 
-from genkit.errors import GenkitError
-
+from ..errors import GenkitError
 from . import failures
 from .body import AsyncByteStream, Body
 from .deadline import Deadline
@@ -32,7 +31,7 @@ from .route import Proxy, Route
 if TYPE_CHECKING:
     from aiohttp.client_reqrep import ConnectionKey
 
-    from genkit.types import Timeouts
+    from ..types import Timeouts
 
 __all__ = ["AsyncEngine"]
 

@@ -8,8 +8,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Literal, Self
 
-from genkit.errors import BadResponse, GenkitError
-
+from ..errors import BadResponse, GenkitError
 from .deadline import Deadline
 from .failures import stream_closed
 

@@ -6,10 +6,10 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from genkit.errors import Phase, Timeout
+from ..errors import Phase, Timeout
 
 if TYPE_CHECKING:
-    from genkit.types import Timeouts
+    from ..types import Timeouts
 
 __all__ = ["Deadline"]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
-from genkit.errors import BadResponse
+from ..errors import BadResponse
 
 __all__ = ["MAX_FRAME_BYTES", "EventStreamParser", "Frame", "HeaderValue"]
 

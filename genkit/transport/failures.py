@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from genkit.errors import BadResponse, ConfigError, ConnectionFailed, GenkitError, StreamClosed
+from ..errors import BadResponse, ConfigError, ConnectionFailed, GenkitError, StreamClosed
 
 __all__ = ["cut", "malformed", "not_connected", "proxy_refused", "stream_closed", "tls_failed", "unanswered"]
 

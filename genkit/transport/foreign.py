@@ -23,15 +23,14 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from genkit.errors import BadResponse, ConfigError, GenkitError
-
+from ..errors import BadResponse, ConfigError, GenkitError
 from . import failures
 from .body import Abort, AsyncByteStream, Body, ByteStream
 from .deadline import Deadline
 from .messages import HttpRequest, HttpResponse, Target, lower_headers, refuse_redirect, target_of, wire_headers
 
 if TYPE_CHECKING:
-    from genkit.types import Timeouts
+    from ..types import Timeouts
 
 __all__ = ["AsyncForeignEngine", "ForeignEngine"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from genkit.errors import BadResponse, ConfigError
+from ..errors import BadResponse, ConfigError
 
 __all__ = ["HttpRequest", "HttpResponse", "Target", "lower_headers", "refuse_redirect", "target_of", "wire_headers"]
 

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from genkit.errors import ConfigError
-
+from ..errors import ConfigError
 from .messages import Target
 
 __all__ = ["Proxy", "Route", "bypasses", "parse_proxy"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from genkit.errors import BadResponse
+from ..errors import BadResponse
 
 __all__ = ["MAX_EVENT_BYTES", "SSEParser", "ServerSentEvent"]
 

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 import httpcore2
 from typing_extensions import override
 
-from genkit.errors import GenkitError
-
+from ..errors import GenkitError
 from . import failures
 from .body import Abort, Body, ByteStream
 from .deadline import Deadline
@@ -27,7 +26,7 @@ from .messages import HttpRequest, HttpResponse, Target, lower_headers, refuse_r
 from .route import Proxy, Route
 
 if TYPE_CHECKING:
-    from genkit.types import Timeouts
+    from ..types import Timeouts
 
 __all__ = ["SyncEngine"]
 

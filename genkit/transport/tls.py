@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Mapping
 from pathlib import Path
 
-from genkit.errors import ConfigError
+from ..errors import ConfigError
 
 __all__ = ["make_context"]
 
