@@ -7,6 +7,7 @@ went away.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import select
@@ -162,7 +163,7 @@ def _remarks(response: Response[Any]) -> None:
 def _failures() -> Iterator[None]:
     """Turn failures into one line and an exit code."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a character must not end the answer
     try:
         yield

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
-from pydantic_core import PydanticSerializationError
 from typing_extensions import TypeVar
 
 __all__ = [
@@ -82,6 +81,23 @@ Blob: TypeAlias = Annotated[
 ]
 
 
+def _plain(value: object) -> object:
+    """Return what JSON has no form for: bytes as base64, sets in order."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, frozenset):
+        return sorted(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class Value(BaseModel):
     """Base of the values: immutable, closed, and equal after a round trip through JSON."""
 
@@ -89,12 +105,18 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     def model_dump_json(self, **options: Any) -> str:
-        """Return JSON as pydantic does; text with lone surrogates, which UTF-8 cannot hold, is escaped."""
-        try:
-            return super().model_dump_json(**options)
-        except PydanticSerializationError:
-            indent = options.pop("indent", None)
-            return json.dumps(self.model_dump(mode="json", **options), indent=indent)
+        """Return JSON; takes pydantic's options. Lone surrogates, which UTF-8 cannot hold, make it escape them.
+
+        pydantic's own serializer refuses lone surrogates in fields and replaces them, without a word, in the keys of
+        free-form JSON such as `native`.
+        """
+        indent = options.pop("indent", None)
+        separators = (",", ":") if indent is None else None
+        data = self.model_dump(**options)
+        text = json.dumps(data, indent=indent, separators=separators, default=_plain, ensure_ascii=False)
+        if text.isascii() or _encodable(text):
+            return text
+        return json.dumps(data, indent=indent, separators=separators, default=_plain)
 
     @classmethod
     def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
@@ -308,7 +330,7 @@ class ToolChoice(Value):
 
 
 def _reasoning(value: object) -> object:
-    return Reasoning(effort=value) if isinstance(value, str) else value
+    return Reasoning.model_validate({"effort": value}) if isinstance(value, str) else value
 
 
 def _timeouts(value: object) -> object:
@@ -318,7 +340,7 @@ def _timeouts(value: object) -> object:
 
 
 def _tool_choice(value: object) -> object:
-    return ToolChoice(mode=value) if isinstance(value, str) else value
+    return ToolChoice.model_validate({"mode": value}) if isinstance(value, str) else value
 
 
 def _stop(value: object) -> object:
