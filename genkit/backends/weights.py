@@ -47,9 +47,19 @@ class Gguf:
     """An opened GGUF file: `metadata` by key and `tensors` by name. Use it as a context manager."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("rb")
-        self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._view = memoryview(self._map)
+        self.metadata: dict[str, Any] = {}
+        self.tensors: dict[str, Tensor] = {}
         self._at = 0
+        try:
+            self._read(path)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def _read(self, path: Path) -> None:
         if self._map[:4] != b"GGUF":
             raise ValueError(f"{path} is no GGUF file")
         self._at = 4
@@ -60,11 +70,9 @@ class Gguf:
         infos = [self._info() for _ in range(count)]
         align = self.metadata.get("general.alignment", 32)
         start = -(-self._at // align) * align
-        whole = memoryview(self._map)
-        self.tensors: dict[str, Tensor] = {}
         for name, shape, kind, offset in infos:
             begin = start + offset
-            self.tensors[name] = Tensor(shape, kind, whole[begin : begin + _size(shape, kind)])
+            self.tensors[name] = Tensor(shape, kind, self._view[begin : begin + _size(shape, kind)])
 
     def __enter__(self) -> Self:
         return self
@@ -73,7 +81,8 @@ class Gguf:
         for tensor in self.tensors.values():
             tensor.data.release()
         self.tensors.clear()
-        self._file.close()
+        self._view.release()
+        self._map.close()
 
     def _one(self, code: str) -> Any:
         (value,) = struct.unpack_from("<" + code, self._map, self._at)
@@ -111,7 +120,7 @@ def _size(shape: tuple[int, ...], kind: int) -> int:
 def dequantise(tensor: Tensor) -> Array:
     """Return the tensor's numbers as float32."""
     if tensor.type == _F32:
-        return np.frombuffer(tensor.data, "<f4").reshape(tensor.shape)
+        return np.frombuffer(tensor.data, "<f4").reshape(tensor.shape).copy()
     blocks = np.frombuffer(tensor.data, np.uint8).reshape(-1, _BYTES[tensor.type])
     scale = blocks[:, :2].copy().view("<f2").astype(np.float32)
     if tensor.type == _Q8_0:

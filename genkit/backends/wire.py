@@ -254,9 +254,11 @@ class _Reading:
 
     def _next(self) -> Event:
         """Return the event that was read for, unless somebody closed the stream meanwhile."""
-        if not self._ready:
-            raise StreamClosed("the stream was closed while it was being read", backend=self._backend.name, sent=True)
-        return self._ready.popleft()
+        try:
+            return self._ready.popleft()
+        except IndexError:
+            message = "the stream was closed while it was being read"
+            raise StreamClosed(message, backend=self._backend.name, sent=True) from None
 
     def _check(self) -> None:
         """Raise the failure that waited for the events before it to be read."""
@@ -320,9 +322,10 @@ class WireStream(_Reading):
         return self
 
     def __next__(self) -> Event:
-        ready = self._ready
-        if ready:
-            return ready.popleft()
+        try:
+            return self._ready.popleft()
+        except IndexError:  # also when another thread closed the stream just now
+            pass
         if self._over:
             self.close()
             raise StopIteration
@@ -364,6 +367,7 @@ class WireStream(_Reading):
     def close(self) -> None:
         """End the stream and its connection; twice is fine."""
         self._over = True
+        self._ready.clear()
         if self._bytes is None:
             self._abort.close()
         if self._bytes is not None:
@@ -379,9 +383,10 @@ class AsyncWireStream(_Reading):
         return self
 
     async def __anext__(self) -> Event:
-        ready = self._ready
-        if ready:
-            return ready.popleft()
+        try:
+            return self._ready.popleft()
+        except IndexError:  # also when another thread closed the stream just now
+            pass
         if self._over:
             await self.aclose()
             raise StopAsyncIteration
@@ -427,6 +432,7 @@ class AsyncWireStream(_Reading):
     async def aclose(self) -> None:
         """End the stream and its connection; twice is fine."""
         self._over = True
+        self._ready.clear()
         if self._bytes is not None:
             await self._bytes.aclose()
 

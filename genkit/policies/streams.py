@@ -227,6 +227,7 @@ class Live(_Ending):
 
     def close(self) -> None:
         """Leave the stream; twice is fine."""
+        self._first = None
         if self._ended:
             return
         self._closed = True
@@ -273,6 +274,7 @@ class AsyncLive(_Ending):
 
     async def aclose(self) -> None:
         """Leave the stream; twice is fine."""
+        self._first = None
         if self._ended:
             return
         self._closed = True

@@ -35,6 +35,9 @@ def _guarded_send(original: Callable[..., Any], name: str) -> Callable[..., Any]
     def guarded(self: socket.socket, *arguments: Any) -> Any:
         address = _address(name, arguments)
         if self.family in _INTERNET and isinstance(address, tuple) and address and not _here(address[0]):
+            if name.startswith("connect"):
+                # Whoever made it expects an OSError, and would leave it open behind this one.
+                self.close()
             _refuse(f"a connection to {_shown(address[0])}, port {address[1] if len(address) > 1 else '?'},")
         return original(self, *arguments)
 

@@ -311,7 +311,8 @@ class _Exchange:
 
     def _start_timer(self) -> None:
         if self.limit is not None:
-            left = self.deadline.left()
+            # Not `left()`, which raises: aiohttp takes a TimeoutError here for its own, and loses the connection.
+            left = self.deadline.remains()
             self.limit.reschedule(None if left is None else asyncio.get_running_loop().time() + left)
 
     def failed(self, error: Exception) -> GenkitError:

@@ -80,6 +80,10 @@ class Deadline:
             raise self.error()
         return left
 
+    def remains(self) -> float | None:
+        """Return the seconds left of the limit in force, 0 when it has ended; None when unlimited."""
+        return None if self.at == math.inf else max(0.0, self.at - time.monotonic())
+
     def over(self) -> bool:
         """Return whether the limit in force has ended."""
         return time.monotonic() >= self.at

@@ -165,7 +165,7 @@ def _load(source: Source, place: Place) -> Engine:
         ends=_ends(settings, tokenizer),
         causal=causal,
         defaults={name: value for name, value in settings.items() if value is not None},
-        turn=threading.Lock(),
+        size=sum(parameter.numel() for parameter in model.parameters()),
     )
 
 

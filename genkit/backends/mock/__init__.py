@@ -16,15 +16,13 @@ probability 1. `max_tokens` and `stop` cut scripted answers too; with `n` the sa
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from typing_extensions import override
 
-from ...errors import ConfigError, ConnectionFailed, GenkitError
+from ...errors import GenkitError
 from ...types import (
     Embeddings,
     EmbedRequest,
@@ -42,7 +40,7 @@ from ..base import Backend
 from .call import Call, prompt_tokens
 from .clock import Clock
 from .meaning import score, vector
-from .script import Reply, Step, count, tool_call, written
+from .script import Reply, Script, Step, count, tool_call, written
 from .streams import AsyncMockStream, MockStream
 
 __all__ = ["Mock", "Reply", "tool_call"]
@@ -79,13 +77,7 @@ class Mock(Backend):
         self.name = name
         self.waits = waits
         self._features = _EVERYTHING if features is None else features
-        self._lock = threading.Lock()
-        self._steps: deque[Step] = deque()
-        self._always: Step | None = None
-        self._replies = 0
-        self._calls: list[Request] = []
-        self._embed_calls: list[EmbedRequest] = []
-        self._score_calls: list[ScoreRequest] = []
+        self._script = Script(name)
 
     # ------------------------------------------------------------ the script
 
@@ -99,16 +91,11 @@ class Mock(Backend):
             delay: Seconds before each answer begins.
             pace: Seconds between two events of its stream.
         """
-        steps = [_reply(reply, delay, pace) for reply in replies]
-        with self._lock:
-            self._steps.extend(steps)
-            self._replies += len(steps)
+        self._script.add([_reply(reply, delay, pace) for reply in replies])
 
     def reply_always(self, reply: Reply, *, delay: float = 0.0, pace: float = 0.0) -> None:
         """Answer every call for which nothing else is scripted."""
-        step = _reply(reply, delay, pace)
-        with self._lock:
-            self._always = step
+        self._script.always(_reply(reply, delay, pace))
 
     def fail(
         self, error: GenkitError, *, times: int = 1, after: int = 0, reply: Reply | None = None, delay: float = 0.0
@@ -122,59 +109,26 @@ class Mock(Backend):
             reply: The answer these events are of; the unscripted one where None.
             delay: Seconds until the answer begins or the failure comes.
         """
-        if not isinstance(error, GenkitError):
-            raise ConfigError(
-                f"a mock fails with errors of genkit.errors, such as RateLimited('...'); got {error!r:.80}"
-            )
-        if reply is not None and not callable(reply):
-            written(reply)
-        self._queue(Step(reply=reply, error=error, after=after, delay=delay), times)
+        self._script.add([Step(reply=reply, error=error, after=after, delay=delay)] * times)
 
     def cut(self, *, after: int = 2, times: int = 1, reply: Reply | None = None, delay: float = 0.0) -> None:
         """Let the connection of the next calls break: in a stream after so many events, else before the answer."""
-        if reply is not None and not callable(reply):
-            written(reply)
-        self._queue(Step(reply=reply, cut=True, after=after, delay=delay), times)
+        self._script.add([Step(reply=reply, cut=True, after=after, delay=delay)] * times)
 
     @property
     def calls(self) -> tuple[Request, ...]:
         """Every request for an answer so far, in order; those that failed too."""
-        with self._lock:
-            return tuple(self._calls)
+        return self._script.calls(Request)
 
     @property
     def embed_calls(self) -> tuple[EmbedRequest, ...]:
         """Every request for embeddings so far."""
-        with self._lock:
-            return tuple(self._embed_calls)
+        return self._script.calls(EmbedRequest)
 
     @property
     def score_calls(self) -> tuple[ScoreRequest, ...]:
         """Every request for scores so far."""
-        with self._lock:
-            return tuple(self._score_calls)
-
-    def _queue(self, step: Step, times: int) -> None:
-        with self._lock:
-            self._steps.extend([step] * times)
-
-    def take(self, request: Request) -> tuple[int, Step]:
-        """Record a call, and return its number and what happens to it."""
-        with self._lock:
-            self._calls.append(request)
-            number, scripted = len(self._calls), self._replies
-            if self._steps:
-                return number, self._steps.popleft()
-            if self._always is not None:
-                return number, self._always
-        if not scripted:
-            return number, Step()
-        asked = next((m.text for m in reversed(request.messages) if m.role == "user"), "")
-        raise ConfigError(
-            f"the mock has no reply for call {number} ({asked!r:.60}): {scripted} scripted, all used; add "
-            "mock.reply(...) for each further call, or mock.reply_always(...)",
-            backend=self.name,
-        )
+        return self._script.calls(ScoreRequest)
 
     # ------------------------------------------------------------ the backend
 
@@ -184,25 +138,25 @@ class Mock(Backend):
 
     @override
     def generate(self, request: Request) -> Response[Any]:
-        call = Call(self, request)
+        call = Call(self, self._script, request)
         pause, late = call.whole()
         time.sleep(pause)
         return call.result(late)
 
     @override
     async def agenerate(self, request: Request) -> Response[Any]:
-        call = Call(self, request)
+        call = Call(self, self._script, request)
         pause, late = call.whole()
         await asyncio.sleep(pause)
         return call.result(late)
 
     @override
     def stream(self, request: Request) -> Iterator[Event]:
-        return MockStream(Call(self, request))
+        return MockStream(Call(self, self._script, request))
 
     @override
     def astream(self, request: Request) -> AsyncIterator[Event]:
-        return AsyncMockStream(Call(self, request))
+        return AsyncMockStream(Call(self, self._script, request))
 
     @override
     def count_tokens(self, request: Request) -> int:
@@ -239,28 +193,18 @@ class Mock(Backend):
         return self._scored(request, late)
 
     def _beside(self, request: EmbedRequest | ScoreRequest) -> tuple[float, GenkitError | None]:
-        """Record a call that is no generation; of the script only failures are for it. Returns pause and error."""
-        embeds = isinstance(request, EmbedRequest)
-        if not (self._features.embeddings if embeds else self._features.scores):
-            raise self.lacks("embeddings" if embeds else "scores of given texts", request.model)
-        with self._lock:
-            if isinstance(request, EmbedRequest):
-                self._embed_calls.append(request)
-            else:
-                self._score_calls.append(request)
-            step = self._steps.popleft() if self._steps and self._steps[0].fails else Step()
+        """Record a call that is no generation; return how long it takes, and the error that comes instead."""
+        if isinstance(request, EmbedRequest) and not self._features.embeddings:
+            raise self.lacks("embeddings", request.model)
+        if isinstance(request, ScoreRequest) and not self._features.scores:
+            raise self.lacks("scores of given texts", request.model)
+        step = self._script.take_failure(request)
         pause, late = Clock(request.settings.timeout, backend=self.name, waits=self.waits).pause(step.delay)
-        return pause, late or (self.failure(step) if step.fails else None)
-
-    def failure(self, step: Step) -> GenkitError:
-        """Return the error of a call that fails before its answer."""
-        error = (
-            ConnectionFailed("the connection broke before the answer was whole (scripted)", sent=True)
-            if step.cut
-            else step.failure()
-        )
-        error.backend = error.backend or self.name
-        return error
+        if late or not step.fails:
+            return pause, late
+        failure = step.failure()
+        failure.backend = failure.backend or self.name
+        return pause, failure
 
     def _embedded(self, request: EmbedRequest, late: GenkitError | None) -> Embeddings:
         if late:
@@ -277,6 +221,6 @@ class Mock(Backend):
 
 
 def _reply(reply: Reply, delay: float, pace: float) -> Step:
-    if not callable(reply):
-        written(reply)  # a mistake shows where it was written, not where it is served
+    if reply is None:
+        written(reply)  # refuses it; to a step it would mean the unscripted answer
     return Step(reply=reply, delay=delay, pace=pace)

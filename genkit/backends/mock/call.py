@@ -27,7 +27,7 @@ from ...types import (
 from ..base import Losses
 from .clock import Clock
 from .example import ExampleError, example
-from .script import Step, count, shorten, stop_at, tokens, written
+from .script import Script, Step, count, shorten, stop_at, tokens, written
 from .streams import pieces
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ __all__ = ["Call", "prompt_tokens"]
 class Call:
     """One call of a mock, from request to answer."""
 
-    def __init__(self, mock: Mock, request: Request) -> None:
+    def __init__(self, mock: Mock, script: Script, request: Request) -> None:
         self.mock = mock
+        self._script = script
         self.asked = request
         losses = Losses(request, backend=mock.name)
         self.request = _understood(request, mock, losses)
@@ -51,7 +52,7 @@ class Call:
     def begin(self) -> Step:
         """Take the next step of the script; the time runs from here."""
         self.clock = Clock(self.request.settings.timeout, backend=self.mock.name, waits=self.mock.waits)
-        self.number, step = self.mock.take(self.asked)
+        self.number, step = self._script.take(self.asked)
         return step
 
     def whole(self) -> tuple[float, GenkitError | None]:
@@ -59,7 +60,7 @@ class Call:
         step = self.begin()
         if step.fails:
             pause, late = self.clock.pause(step.delay)
-            return pause, late or self.mock.failure(step)
+            return pause, late or self.named(step.failure())
         self._response = self.answer(step)
         between = sum(1 for _ in pieces(self._response)) - 1 if step.pace else 0
         return self.clock.pause(step.delay + step.pace * between)
@@ -69,6 +70,16 @@ class Call:
         if late:
             raise late
         return self._response.model_copy(update={"timing": self._response.timing or self.clock.timing()})
+
+    def named(self, error: GenkitError) -> GenkitError:
+        """Say on an error whose it is."""
+        error.backend = error.backend or self.mock.name
+        return error
+
+    @property
+    def prompt_tokens(self) -> int:
+        """The tokens of the prompt."""
+        return prompt_tokens(self.request)
 
     def facts(self) -> dict[str, Any]:
         """Return what every answer to this call has in common."""
@@ -81,8 +92,10 @@ class Call:
 
     def answer(self, step: Step) -> Response[Any]:
         """Return the answer of a step as the settings shape it."""
-        reply = step.reply(self.asked) if callable(step.reply) else step.reply
-        answer = self._unscripted() if reply is None else written(reply)
+        if step.reply is None:
+            answer: Response[Any] | tuple[Part, ...] = self._unscripted()
+        else:
+            answer = written(step.reply(self.asked) if callable(step.reply) else step.reply)
         if isinstance(answer, Response):
             facts = {name: value for name, value in self.facts().items() if not getattr(answer, name)}
             return answer.model_copy(update={**facts, "warnings": self.warnings + answer.warnings})
@@ -115,7 +128,7 @@ class Call:
     def _usage(self, parts: tuple[Part, ...], n: int) -> Usage:
         thought = sum(count(part) for part in parts if isinstance(part, Thinking))
         total = sum(count(part) for part in parts)
-        return Usage(input=prompt_tokens(self.request), output=n * (total - thought), reasoning=n * thought)
+        return Usage(input=self.prompt_tokens, output=n * (total - thought), reasoning=n * thought)
 
     def _logprobs(self, parts: tuple[Part, ...]) -> tuple[TokenLogprob, ...] | None:
         settings = self.request.settings

@@ -5,31 +5,38 @@ from __future__ import annotations
 import copy
 import json
 import re
+import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, Union
+from typing import Any, TypeAlias, TypeVar, Union
 
 from pydantic import BaseModel
 
-from ...errors import ConfigError, GenkitError
+from ...errors import ConfigError, ConnectionFailed, GenkitError, StreamInterrupted
 from ...events import parse_arguments
 from ...types import (
     Audio,
     Document,
+    EmbedRequest,
     Image,
     Message,
     Opaque,
     Part,
     Request,
     Response,
+    ScoreRequest,
     Text,
     Thinking,
     ToolCall,
     ToolResult,
     Video,
 )
+from ..base import AnyRequest
 
-__all__ = ["Reply", "Step", "count", "shorten", "stop_at", "tokens", "tool_call", "written"]
+__all__ = ["Reply", "Script", "Step", "count", "shorten", "stop_at", "tokens", "tool_call", "written"]
+
+R = TypeVar("R", Request, EmbedRequest, ScoreRequest)
 
 _PARTS = (Text, Thinking, Image, Audio, Video, Document, ToolCall, ToolResult, Opaque)
 
@@ -59,17 +66,95 @@ class Step:
     delay: float = 0.0
     pace: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Check what would only fail when the step is served."""
+        for name in ("delay", "pace", "after"):
+            value = getattr(self, name)
+            if not value >= 0:
+                raise ConfigError(f"{name}={value!r}: must be 0 or more")
+        if self.error is not None and not isinstance(self.error, GenkitError):
+            raise ConfigError(
+                f"a mock fails with errors of genkit.errors, such as RateLimited('...'); got {self.error!r:.80}"
+            )
+        if self.reply is not None and not callable(self.reply):
+            written(self.reply)
+
     @property
     def fails(self) -> bool:
         """Whether the call does not end in an answer."""
         return self.cut or self.error is not None
 
-    def failure(self) -> GenkitError:
+    def failure(self, *, begun: bool = False) -> GenkitError:
         """Return a fresh error: one that is raised twice would gather the facts of both calls."""
-        assert self.error is not None
-        error = copy.copy(self.error)
-        error.__cause__ = self.error.__cause__
-        return error
+        if self.error is not None:
+            error = copy.copy(self.error)
+            error.__cause__ = self.error.__cause__
+            return error
+        if begun:
+            return StreamInterrupted("the stream ended without its terminator; what arrived is in .response", sent=True)
+        return ConnectionFailed("the connection broke before the answer came (scripted)", sent=True)
+
+
+class Script:
+    """The steps that are still to come, and the calls that came; for many threads.
+
+    Args:
+        name: Name of the mock, for errors.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._lock = threading.Lock()
+        self._steps: deque[Step] = deque()
+        self._always: Step | None = None
+        self._replies = 0
+        self._calls: list[AnyRequest] = []
+        self._generations = 0
+
+    def add(self, steps: Sequence[Step]) -> None:
+        """Append steps."""
+        with self._lock:
+            self._steps.extend(steps)
+            self._replies += sum(not step.fails for step in steps)
+
+    def always(self, step: Step) -> None:
+        """Set the step of every call for which nothing else is left."""
+        with self._lock:
+            self._always = step
+
+    def calls(self, kind: type[R]) -> tuple[R, ...]:
+        """Return the recorded calls of one kind."""
+        with self._lock:
+            return tuple([call for call in self._calls if isinstance(call, kind)])
+
+    def take(self, request: Request) -> tuple[int, Step]:
+        """Record a call, and return its number and what happens to it.
+
+        Raises:
+            ConfigError: If there were replies, and all are used.
+        """
+        with self._lock:
+            self._calls.append(request)
+            self._generations += 1
+            number, scripted = self._generations, self._replies
+            if self._steps:
+                return number, self._steps.popleft()
+            if self._always is not None:
+                return number, self._always
+        if not scripted:
+            return number, Step()
+        asked = next((m.text for m in reversed(request.messages) if m.role == "user"), "")
+        raise ConfigError(
+            f"the mock has no reply for call {number} ({asked!r:.60}): {scripted} scripted, all used; add "
+            "mock.reply(...) for each further call, or mock.reply_always(...)",
+            backend=self._name,
+        )
+
+    def take_failure(self, request: AnyRequest) -> Step:
+        """Record a call that is no generation; of the script only failures are for it."""
+        with self._lock:
+            self._calls.append(request)
+            return self._steps.popleft() if self._steps and self._steps[0].fails else Step()
 
 
 def tool_call(name: str, /, **arguments: object) -> ToolCall:

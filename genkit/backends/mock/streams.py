@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ...errors import ConnectionFailed, GenkitError, StreamClosed, StreamInterrupted, Transient
+from ...errors import GenkitError, StreamClosed, StreamInterrupted, Transient
 from ...events import fold, replay
 from ...types import (
     Done,
@@ -61,9 +61,7 @@ class _Reading:
         if seen and isinstance(seen[-1], Done):
             return seen[-1].response
         so_far = fold(seen)
-        usage = Usage(
-            input=call.mock.count_tokens(call.request), output=sum(map(count, so_far.message.parts)), estimated=True
-        )
+        usage = Usage(input=call.prompt_tokens, output=sum(map(count, so_far.message.parts)), estimated=True)
         return so_far.model_copy(update={**call.facts(), "usage": usage, "timing": call.clock.timing()})
 
     def _before(self) -> tuple[float, GenkitError | None]:
@@ -81,28 +79,21 @@ class _Reading:
         if not seen:
             self._events = pieces(self._call.answer(step))
         if step.fails and len(seen) >= step.after:
-            raise self._failure(step)
+            raise step.failure(begun=bool(seen))
         event = next(self._events)
         if isinstance(event, Done):
             if step.fails:
-                raise self._failure(step)
+                raise step.failure(begun=bool(seen))
             event = Done(event.response.model_copy(update={"timing": self._call.clock.timing()}))
             self._over = True
         seen.append(event)
         self._call.clock.event()
         return event
 
-    def _failure(self, step: Step) -> GenkitError:
-        if not step.cut:
-            return step.failure()
-        if not self._seen:
-            return ConnectionFailed("the connection broke before the answer began (scripted)", sent=True)
-        return StreamInterrupted("the stream ended without its terminator; what arrived is in .response", sent=True)
-
     def _failed(self, error: GenkitError) -> GenkitError:
         """Give an error its facts, as a backend on the wire does."""
         self._over = True
-        error.backend = error.backend or self._call.mock.name
+        self._call.named(error)
         if not self._seen:
             return error
         partial = self.partial().model_copy(update={"complete": False})

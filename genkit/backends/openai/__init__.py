@@ -20,12 +20,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import SecretStr
 from typing_extensions import override
 
-from genkit.backends.services import Service
-from genkit.backends.wire import Decoder, Exchange, WireBackend, WireRequest
-from genkit.errors import ConfigError, GenkitError
-from genkit.transport import HttpRequest, Transport
-from genkit.types import Audio, Embeddings, EmbedRequest, Features, Request, Response
-
+from ...errors import ConfigError, GenkitError
+from ...transport import HttpRequest, Transport
+from ...types import Audio, Embeddings, EmbedRequest, Features, Request, Response
+from ..services import Service
+from ..wire import Decoder, Exchange, WireBackend, WireRequest
 from . import chat, embeddings, failures, models, responses
 from .connection import Connection, Credential, Place
 
@@ -128,6 +127,8 @@ class OpenAI(WireBackend):
             settings -= models.SAMPLING
         if not family.stop:
             settings -= {"stop"}
+        if not family.efforts:
+            settings -= {"reasoning"}
         return Features(
             settings=settings | {"timeout"},
             tools=not embeds,
@@ -143,9 +144,12 @@ class OpenAI(WireBackend):
     def encode(self, request: Request, *, stream: bool) -> WireRequest:
         place = self._connection.place(strict=False)
         api = self._chosen(request, place)
-        origin = self._origin(place, api)
         encode = responses.encode if api == "responses" else chat.encode
-        return encode(request, place.service, origin=origin, stream=stream)
+        try:
+            return encode(request, place.service, origin=self._origin(place, api), stream=stream)
+        except GenkitError as error:
+            error.backend = error.backend or self.name
+            raise
 
     @override
     def decode(self, wire: WireRequest, data: JSON, exchange: Exchange) -> Response[Any]:

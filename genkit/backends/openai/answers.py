@@ -10,10 +10,9 @@ from typing import Any, Literal
 
 from pydantic_core import from_json, to_json
 
-from genkit.backends.wire import Exchange, WireRequest
-from genkit.errors import BadResponse
-from genkit.events import Block, Blocks
-from genkit.types import (
+from ...errors import BadResponse
+from ...events import Block, Blocks
+from ...types import (
     Audio,
     Candidate,
     Event,
@@ -27,7 +26,7 @@ from genkit.types import (
     TokenLogprob,
     Usage,
 )
-
+from ..wire import Exchange, WireRequest
 from . import failures
 
 __all__ = ["Decoder", "decode", "usage"]
@@ -143,19 +142,19 @@ class Decoder:
         error = data.get("error")
         if error or data.get("object") == "error":
             raise failures.in_stream(error or data, backend=self._backend, request_id=request_id)
-        self._id = data.get("id") or self._id
-        self._model = data.get("model") or self._model
+        self._id = _word(data.get("id")) or self._id
+        self._model = _word(data.get("model")) or self._model
         _keep(self._head, data, _UNKEPT)
         choices = data.get("choices") or []
         if exchange is not None and not choices:
             raise BadResponse("the answer has no choices", sent=True, request_id=request_id)
         # Usage may ride on several chunks; it is a running total, so the last one counts.
-        self._usage = data.get("usage") or self._usage
+        self._usage = _object(data.get("usage")) or self._usage
         events: list[Event] = []
         for position, choice in enumerate(choices):
             index = choice.get("index")
-            answer = self._answer(position if index is None else index)
-            self._usage = choice.get("usage") or self._usage
+            answer = self._answer(index if isinstance(index, int) else position)
+            self._usage = _object(choice.get("usage")) or self._usage
             events += answer.take(choice, whole=exchange is not None)
         self._plain = frozenset(data) if data.keys() <= _USUAL_HEAD and choices else None
         return events
@@ -210,7 +209,7 @@ class _Answer:
         self._wire = wire
         self._response_id = response_id
         self._calls: list[tuple[int | None, str, Block]] = []
-        self._logprobs: list[JSON] | None = None
+        self._logprobs: list[TokenLogprob] | None = None
         self._details: list[JSON] = []
         self._refused = False
         self._thinking: str | None = None
@@ -240,11 +239,11 @@ class _Answer:
         if audio := delta.get("audio"):
             self._hear(audio)
         if logprobs := choice.get("logprobs"):
+            found = [_logprob(token) for name in ("content", "refusal") for token in logprobs.get(name) or ()]
             if self._logprobs is None:
                 self._logprobs = []
-            self._logprobs.extend(logprobs.get("content") or ())
-            self._logprobs.extend(logprobs.get("refusal") or ())
-        self.finish = choice.get("finish_reason") or self.finish
+            self._logprobs.extend(found)
+        self.finish = _word(choice.get("finish_reason")) or self.finish
         if not choice.keys() <= _CHOICE:
             _keep(self.extra, choice, _CHOICE)
         if not delta.keys() <= _MESSAGE:
@@ -285,6 +284,8 @@ class _Answer:
         """Let the current part grow, or begin one; calls stay open, for their arguments may go on."""
         if not piece:
             return
+        if not isinstance(piece, str):
+            raise TypeError(f"{kind} is a {type(piece).__name__}")
         block = self.blocks.last
         if block is None or block.kind != kind or block.refusal != refusal:
             self._close_last(events)
@@ -310,6 +311,8 @@ class _Answer:
         events.extend(self.blocks.insert(part))
 
     def _cite(self, annotations: list[JSON]) -> None:
+        if not all(isinstance(annotation, dict) for annotation in annotations):
+            raise TypeError("an annotation is not an object")
         block = self.blocks.last
         if block is not None and block.kind == "text":
             block.citations.extend(annotations)
@@ -318,7 +321,7 @@ class _Answer:
 
     def _call(self, call: JSON, index: int | None, events: list[Event]) -> None:
         function = call.get("function") or call.get("custom") or {}
-        call_id, name = call.get("id") or "", function.get("name") or ""
+        call_id, name = _word(call.get("id")) or "", _word(function.get("name")) or ""
         block = self._known(index, call_id)
         if block is None:
             block = self._open_call(call_id, name, index, events)
@@ -348,7 +351,7 @@ class _Answer:
         """Take in the `function_call` of old, which has no id and is alone."""
         block = self._known(-1, "")
         if block is None:
-            block = self._open_call("", call.get("name") or "", -1, events)
+            block = self._open_call("", _word(call.get("name")) or "", -1, events)
             block.native = {"type": "function_call"}
         self._argue(block, call.get("arguments"), events)
 
@@ -440,7 +443,7 @@ class _Answer:
 
     def token_logprobs(self) -> tuple[TokenLogprob, ...] | None:
         """Return the log-probabilities of the tokens so far."""
-        return None if self._logprobs is None else tuple(_logprob(token) for token in self._logprobs)
+        return None if self._logprobs is None else tuple(self._logprobs)
 
     def candidate(self) -> Candidate:
         """Return this answer as one of the further ones."""
@@ -507,24 +510,27 @@ def _keep(kept: JSON, fields: Mapping[str, Any], known: frozenset[str]) -> None:
 
 def usage(counts: JSON | None) -> Usage:
     """Return the disjoint usage for OpenAI's counts, in which details are parts of the sums."""
-    if not counts or counts.get("prompt_tokens") is None:
+    if not counts or not isinstance(counts.get("prompt_tokens"), int):
         return Usage(raw=counts or None)
-    prompt, completion = counts["prompt_tokens"], counts.get("completion_tokens") or 0
-    inside = counts.get("prompt_tokens_details") or {}
-    within = counts.get("completion_tokens_details") or {}
+    prompt, completion = _count(counts, "prompt_tokens"), _count(counts, "completion_tokens")
+    inside, within = counts.get("prompt_tokens_details"), counts.get("completion_tokens_details")
     # DeepSeek's own name for it.
-    cached = inside.get("cached_tokens") or counts.get("prompt_cache_hit_tokens") or 0
-    reasoning = within.get("reasoning_tokens") or 0
+    cached = _count(inside, "cached_tokens") or _count(counts, "prompt_cache_hit_tokens")
+    reasoning = _count(within, "reasoning_tokens")
     # xAI and Google's route leave reasoning out of the completion; only the total tells.
-    unseen = (counts.get("total_tokens") or 0) - prompt - completion
+    unseen = _count(counts, "total_tokens") - prompt - completion
     if unseen > 0 and reasoning in (0, unseen):
         completion, reasoning = completion + unseen, unseen
     # Where details overlap, the earlier one takes the tokens, so that the classes add up to what was billed.
     left, (read, write, heard, seen) = _share(
-        prompt, cached, inside.get("cache_write_tokens"), inside.get("audio_tokens"), inside.get("image_tokens")
+        prompt,
+        cached,
+        _count(inside, "cache_write_tokens"),
+        _count(inside, "audio_tokens"),
+        _count(inside, "image_tokens"),
     )
     rest, (thought, spoken, drawn) = _share(
-        completion, reasoning, within.get("audio_tokens"), within.get("image_tokens")
+        completion, reasoning, _count(within, "audio_tokens"), _count(within, "image_tokens")
     )
     return Usage(
         input=left,
@@ -540,10 +546,25 @@ def usage(counts: JSON | None) -> Usage:
     )
 
 
-def _share(total: int, *classes: int | None) -> tuple[int, list[int]]:
+def _count(counts: Any, name: str) -> int:
+    """Return a count; what is missing, or is no count, is none."""
+    count = counts.get(name) if isinstance(counts, dict) else None
+    return max(count, 0) if isinstance(count, int) else 0
+
+
+def _word(value: object) -> str | None:
+    """Return an id, a name or a word as text; some servers number what should be named."""
+    return value if value is None or isinstance(value, str) else str(value)
+
+
+def _object(value: object) -> JSON | None:
+    return value if isinstance(value, dict) else None
+
+
+def _share(total: int, *classes: int) -> tuple[int, list[int]]:
     """Take each class out of what is left of the total."""
     taken = []
     for count in classes:
-        taken.append(min(count or 0, total))
+        taken.append(min(count, total))
         total -= taken[-1]
     return total, taken

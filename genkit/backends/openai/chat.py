@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from genkit.backends.base import Losses
-from genkit.backends.services import Service
-from genkit.backends.wire import WireRequest
-from genkit.errors import ConfigError, InvalidRequest
-from genkit.types import EmbedRequest, Request, Text, Tool, ToolChoice
-
+from ...errors import ConfigError, InvalidRequest
+from ...types import EmbedRequest, Request, Text, Tool, ToolChoice
+from ..base import Losses
+from ..services import Service
+from ..wire import WireRequest
 from . import models
 from .answers import Decoder, decode
 from .messages import encode_messages

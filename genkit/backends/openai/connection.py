@@ -20,8 +20,8 @@ from weakref import WeakKeyDictionary
 
 from pydantic import SecretStr
 
-from genkit.backends.services import SERVICES, Service
-from genkit.errors import AuthenticationFailed, ConfigError, GenkitError, MissingCredential
+from ...errors import AuthenticationFailed, ConfigError, GenkitError, MissingCredential
+from ..services import SERVICES, Service
 
 __all__ = ["Connection", "Credential", "Place", "TokenSource"]
 

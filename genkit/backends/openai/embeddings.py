@@ -7,12 +7,11 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from genkit.backends.base import Losses
-from genkit.backends.services import Service
-from genkit.backends.wire import Exchange, WireRequest
-from genkit.errors import BadResponse, InvalidRequest
-from genkit.types import CallWarning, Embeddings, EmbedRequest, Usage
-
+from ...errors import BadResponse, InvalidRequest
+from ...types import CallWarning, Embeddings, EmbedRequest, Usage
+from ..base import Losses
+from ..services import Service
+from ..wire import Exchange, WireRequest
 from . import failures
 from .chat import merge_extra, merged_extra
 

@@ -10,8 +10,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from genkit.backends.wire import first_words
-from genkit.errors import (
+from ...errors import (
     AuthenticationFailed,
     ContentBlocked,
     ContextTooLong,
@@ -26,6 +25,7 @@ from genkit.errors import (
     Transient,
     from_status,
 )
+from ..wire import first_words
 
 __all__ = ["failure", "in_stream", "request_id", "retry_after"]
 

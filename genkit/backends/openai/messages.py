@@ -9,10 +9,8 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from genkit.backends.base import Losses
-from genkit.backends.services import Service
-from genkit.errors import InvalidRequest, Unsupported
-from genkit.types import (
+from ...errors import InvalidRequest, Unsupported
+from ...types import (
     Audio,
     Document,
     Image,
@@ -26,7 +24,8 @@ from genkit.types import (
     ToolResult,
     Video,
 )
-
+from ..base import Losses
+from ..services import Service
 from .models import FREE, Family
 
 __all__ = ["encode_messages", "media_mime"]
@@ -311,6 +310,8 @@ class _Conversation:
     def _check(self, part: Media, kind: str) -> None:
         if kind not in self._service.media:
             raise self._lacks(kind)
+        if kind not in self._family.media:
+            raise self._lacks(f"{kind} for this model")
         inline = part.url is None or part.url.startswith("data:")
         if not inline and kind not in self._service.media_urls:
             raise self._lacks(f"{kind} by URL; send its bytes")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from genkit.backends.services import Service
+from ..services import Service
 
 __all__ = ["FAMILIES", "FREE", "NEWEST", "SAMPLING", "Family", "family"]
 
@@ -120,11 +120,11 @@ FAMILIES: tuple[Family, ...] = (
     _always(r"o\d", "low", "medium", "high"),
     Family(r"gpt-4o(-mini)?-audio|gpt-audio", apis=_CHAT, media=frozenset({"audio"}), source=f"{_MODELS}/gpt-audio"),
     Family(r"gpt-4o(-mini)?-search", apis=_CHAT, media=_NONE, source=f"{_MODELS}/gpt-4o-search-preview"),
-    Family(r"gpt-4(\.1|o|-turbo)|chatgpt-4o|gpt-4-vision", source=_MODELS),
+    Family(r"gpt-4(\.[15]|o|-turbo|-.*vision)|chatgpt-4o", source=_MODELS),
     Family(r"gpt-3|gpt-4", media=_NONE, source=_MODELS),
 )
 
-NEWEST = Family(r"", _WORDS, reasons=True, role="developer", source=_GUIDE)
+NEWEST = Family(r"", _WORDS, reasons=True, role="developer", media=_SIGHT | {"audio"}, source=_GUIDE)
 """The rules for a name that is not in the table."""
 
 FREE = Family(r"", _WORDS, reasons=False, role="system", media=_SIGHT | {"audio"}, source="")

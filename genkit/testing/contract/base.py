@@ -28,10 +28,10 @@ __all__ = ["Asks"]
 class Asks:
     """The hooks that a subclass overrides, and the requests that the tests send."""
 
-    model: ClassVar[str] = "any"
-    embedding_model: ClassVar[str | None] = None
-    prompt: ClassVar[str] = "Say hello to the world, please."
-    long_prompt: ClassVar[str] = " ".join(f"number{i}" for i in range(40))
+    model: str = "any"
+    embedding_model: str | None = None
+    prompt: str = "Say hello to the world, please."
+    long_prompt: str = " ".join(f"number{i}" for i in range(40))
     settings: ClassVar[Mapping[str, Any]] = {}
 
     @pytest.fixture

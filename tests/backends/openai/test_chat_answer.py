@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import itertools
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -318,7 +320,7 @@ def test_folding_the_deltas_gives_the_message() -> None:
 def test_borders_of_chunks_are_free(cuts: list[int]) -> None:
     content = b"".join(STORY)
     edges = [0, *sorted({min(cut, len(content)) for cut in cuts}), len(content)]
-    pieces = [content[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [content[a:b] for a, b in itertools.pairwise(edges)]
     assert streamed(*pieces) == streamed(*STORY)
 
 
@@ -471,8 +473,6 @@ def test_log_probabilities_of_all_chunks_are_one_list() -> None:
 
 
 def _json(value: object) -> bytes:
-    import json
-
     return json.dumps(value).encode()
 
 
@@ -570,6 +570,41 @@ def test_an_event_named_error_is_an_error() -> None:
     event.event = "error"
     with pytest.raises(ServerError, match="busy"):
         chat.Decoder(WIRE, backend="openai").feed(event)
+
+
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=4,
+)
+CALLS = st.lists(
+    st.fixed_dictionaries({"index": ODD, "id": ODD, "function": ODD | st.fixed_dictionaries({"name": ODD})})
+)
+DELTA = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("content", "refusal", "annotations", "audio", "images", "reasoning", "function_call"), ODD),
+        "tool_calls": ODD | CALLS,
+    },
+)
+CHOICE = st.fixed_dictionaries({"index": ODD, "delta": ODD | DELTA, "finish_reason": ODD, "logprobs": ODD, "odd": ODD})
+CHUNK = st.fixed_dictionaries(
+    {"id": ODD, "model": ODD, "choices": ODD | st.lists(CHOICE, max_size=2), "usage": ODD, "service_tier": ODD}
+)
+
+
+@given(chunks=st.lists(ODD | CHUNK, max_size=4))
+@settings(max_examples=150, deadline=None)
+def test_no_stream_however_odd_ends_in_an_untyped_error(chunks: list[Any]) -> None:
+    decoder = chat.Decoder(WIRE, backend="openai")
+    for data in chunks:
+        try:
+            decoder.feed(frame(b"data: " + _json(data)))
+        except (GenkitError, KeyError, TypeError, AttributeError, IndexError, ValueError):
+            break  # the base of the wire backends makes a BadResponse of these
+    decoder.response(Exchange())
+    decoder.end()
+    decoder.response(Exchange())
 
 
 def test_an_empty_event_is_nothing() -> None:

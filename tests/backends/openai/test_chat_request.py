@@ -71,7 +71,7 @@ def test_the_detail_original_is_sent_as_high_and_reported() -> None:
 
 @pytest.mark.parametrize(("mime", "name"), [("audio/wav", "wav"), ("audio/x-wav", "wav"), ("audio/mpeg", "mp3")])
 def test_audio_is_base64_with_the_name_of_its_format(mime: str, name: str) -> None:
-    assert said(Message.user(Audio(data=b"abc", mime=mime)))[0]["content"][0] == {
+    assert said(Message.user(Audio(data=b"abc", mime=mime)), model="gpt-audio")[0]["content"][0] == {
         "type": "input_audio",
         "input_audio": {"data": "YWJj", "format": name},
     }
@@ -79,8 +79,16 @@ def test_audio_is_base64_with_the_name_of_its_format(mime: str, name: str) -> No
 
 @pytest.mark.parametrize("part", [Audio(data=b"x", mime="audio/flac"), Audio(url="https://example.com/a.wav")])
 def test_audio_that_openai_does_not_read_is_refused(part: Audio) -> None:
-    with pytest.raises(Unsupported, match="audio"):
-        said(Message.user(part))
+    with pytest.raises(Unsupported, match=r"audio of type|by URL"):
+        said(Message.user(part), model="gpt-audio")
+
+
+@pytest.mark.parametrize(
+    ("model", "part"), [("gpt-4o", Audio(data=b"x", mime="audio/wav")), ("o3-mini", Image(data=PNG))]
+)
+def test_media_that_the_model_does_not_read_are_refused(model: str, part: Audio | Image) -> None:
+    with pytest.raises(Unsupported, match="for this model"):
+        said(Message.user(part), model=model)
 
 
 def test_a_document_by_value_has_a_name_and_a_data_url() -> None:

@@ -538,6 +538,13 @@ def test_a_failed_call_names_its_backend(far: FarEnd) -> None:
     backend.close()
 
 
+@pytest.mark.parametrize("settings", [{"tool_choice": "required"}, {"stop": "x"}])
+def test_a_request_that_cannot_be_sent_names_its_backend(settings: dict[str, Any]) -> None:
+    with pytest.raises(GenkitError) as caught:
+        OpenAI(api="chat").plan(ask("o3", **settings))
+    assert caught.value.backend == "openai"
+
+
 def test_a_stream_left_early_hangs_up(far: FarEnd) -> None:
     def script(call: Call) -> None:
         call.head(200, {"content-type": "text/event-stream"})

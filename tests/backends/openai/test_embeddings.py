@@ -94,7 +94,7 @@ def test_an_error_inside_the_answer_is_the_typed_error() -> None:
 
 @pytest.mark.parametrize("texts", [(), ("a", "")])
 def test_nothing_to_embed_is_refused(texts: tuple[str, ...]) -> None:
-    with pytest.raises(InvalidRequest, match="nothing|empty"):
+    with pytest.raises(InvalidRequest, match=r"nothing|empty"):
         embeddings.encode(request(*texts), OPENAI)
 
 

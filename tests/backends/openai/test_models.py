@@ -81,8 +81,8 @@ def test_an_effort_that_is_unknown_to_a_model_becomes_the_nearest(model: str, wa
 
 
 EXAMPLES = (
-    "gpt-6-astra gpt-5.6-sol gpt-5.5-pro gpt-5.5 gpt-5.4-pro gpt-5.4 gpt-5.3-chat-latest gpt-5.3-codex gpt-5.2-pro gpt-5.2 "
-    "gpt-5.1-codex-max gpt-5.1-codex gpt-5.1 gpt-5-chat-latest gpt-5-pro gpt-5-codex gpt-5 o1-mini o1-pro "
+    "gpt-6-astra gpt-5.6-sol gpt-5.5-pro gpt-5.5 gpt-5.4-pro gpt-5.4 gpt-5.3-chat-latest gpt-5.3-codex gpt-5.2-pro "
+    "gpt-5.2 gpt-5.1-codex-max gpt-5.1-codex gpt-5.1 gpt-5-chat-latest gpt-5-pro gpt-5-codex gpt-5 o1-mini o1-pro "
     "o3-deep-research o3-mini o3 o1 gpt-4o-audio-preview gpt-4o-search-preview gpt-4o gpt-4"
 )
 
@@ -104,6 +104,7 @@ def test_features_follow_the_family() -> None:
     assert "temperature" in openai.features("gpt-5.1").settings
     assert "stop" not in openai.features("o3").settings
     assert openai.features("gpt-4o").media == {"image", "document"}
+    assert "reasoning" not in openai.features("gpt-4o").settings
     assert openai.features("gpt-audio").media == {"audio"}
     assert openai.features("gpt-5").thinking
     assert not openai.features("gpt-4o").thinking

@@ -129,7 +129,7 @@ def test_json_mode_without_the_word_json_is_refused_before_it_is_sent() -> None:
 
 # 52
 def test_sound_goes_to_chat_as_base64_and_format() -> None:
-    plan = OpenAI().plan(request(Message.user(Audio(data=b"abc", mime="audio/wav"))))
+    plan = OpenAI().plan(request(Message.user(Audio(data=b"abc", mime="audio/wav")), model="gpt-realtime-next"))
     assert plan.api == "chat"
     assert plan.body["messages"][0]["content"][0]["input_audio"] == {"data": "YWJj", "format": "wav"}
 
