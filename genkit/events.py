@@ -5,6 +5,7 @@ Every stream has the same grammar: per part `BlockStart`, deltas, `BlockEnd`; th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, TypeAlias
 
@@ -27,7 +28,7 @@ from .types import (
     Usage,
 )
 
-__all__ = ["Block", "Blocks", "fold", "parse_arguments", "replay"]
+__all__ = ["Block", "Blocks", "fold", "load_json", "parse_arguments", "replay"]
 
 Streamed: TypeAlias = Literal["text", "thinking", "tool_call"]
 
@@ -38,6 +39,7 @@ class Block:
     __slots__ = (
         "candidate",
         "citations",
+        "half",
         "id",
         "index",
         "kind",
@@ -63,12 +65,13 @@ class Block:
         self.native: dict[str, Any] | None = None
         self.citations: list[dict[str, Any]] = []
         self.part: Part | None = None
+        self.half = ""
 
     def build(self) -> Part:
         """Return the part as it stands."""
         if self.part is not None:
             return self.part
-        text = "".join(self.pieces)
+        text = "".join([*self.pieces, self.half])
         match self.kind:
             case "text":
                 return Text(
@@ -116,7 +119,11 @@ class Blocks:
         return block, BlockStart(block.index, kind, id or None, name or None, self._candidate)
 
     def add(self, block: Block, piece: str) -> Event:
-        """Let a part grow."""
+        """Let a part grow. Half of a character that was cut in two (a lone high surrogate) waits for the other half."""
+        if block.half or "\ud800" <= piece[-1:] <= "\udbff":
+            piece = (block.half + piece).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+            block.half = piece[-1:] if "\ud800" <= piece[-1:] <= "\udbff" else ""
+            piece = piece.removesuffix(block.half)
         block.pieces.append(piece)
         if block.kind == "text":
             return TextDelta(block.index, piece, self._candidate)
@@ -156,12 +163,26 @@ class Blocks:
         return tuple([block.build() for block in self._blocks])
 
 
+def load_json(data: str | bytes) -> Any:
+    """Parse JSON that may hold lone surrogates, as servers send that cut a text between the halves of an emoji.
+
+    Raises:
+        ValueError: If it is no JSON.
+    """
+    try:
+        return from_json(data)
+    except ValueError:
+        if (b"\\ud" if isinstance(data, bytes) else "\\ud") not in data.lower():  # type: ignore[operator]  # both or neither
+            raise
+        return json.loads(data)
+
+
 def parse_arguments(text: str) -> tuple[dict[str, Any] | None, str | None]:
     """Return a tool call's arguments, and what the model wrote where that is not the JSON of an object."""
     if not text.strip():
         return {}, None
     try:
-        value = from_json(text)
+        value = load_json(text)
     except ValueError:
         return None, text
     return (value, None) if isinstance(value, dict) else (None, text)

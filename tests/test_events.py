@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genkit.events import Blocks, fold, parse_arguments, replay
+from genkit.events import Blocks, fold, load_json, parse_arguments, replay
 from genkit.types import (
     BlockEnd,
     BlockStart,
@@ -125,3 +125,27 @@ def test_arguments_that_are_no_json_object_are_kept_as_written(written: str, arg
 def test_a_fold_without_done_is_marked_incomplete() -> None:
     partial = fold([BlockStart(0, "text"), TextDelta(0, "half")])
     assert (partial.text, partial.complete, partial.finish) == ("half", False, "other")
+
+
+def test_a_character_cut_into_surrogate_halves_is_joined_again() -> None:
+    blocks = Blocks()
+    events = [*blocks.grow("text", "a\ud83d"), *blocks.grow("text", "\ude00b"), *blocks.end()]
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "a\U0001f600b"
+    assert blocks.parts() == (Text(text="a\U0001f600b"),)
+
+
+def test_half_a_character_that_stays_alone_is_kept() -> None:
+    blocks = Blocks()
+    blocks.grow("text", "a\ud83d")
+    assert blocks.parts() == (Text(text="a\ud83d"),)
+
+
+@pytest.mark.parametrize("data", ['{"a": "\\ud83d"}', b'{"a": "\\uD83D"}'])
+def test_json_with_lone_surrogates_is_read(data: str | bytes) -> None:
+    assert load_json(data) == {"a": "\ud83d"}
+
+
+@pytest.mark.parametrize("data", ["{", b"\xff", b'"\\ud83d'])
+def test_what_is_no_json_is_an_error(data: str | bytes) -> None:
+    with pytest.raises(ValueError, match=r"EOF|expected|Expecting|Unterminated|[Ii]nvalid"):
+        load_json(data)

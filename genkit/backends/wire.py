@@ -16,11 +16,11 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 from typing_extensions import override
 
 from ..errors import BadResponse, GenkitError, InvalidRequest, StreamClosed, StreamInterrupted, Transient
-from ..events import replay
+from ..events import load_json, replay
 from ..transport import Abort, AsyncByteStream, ByteStream, HttpRequest, HttpResponse, Transport
 from ..transport.sse import SSEParser
 from ..types import CallWarning, Done, Event, Plan, Request, Response, Timeouts, Timing
@@ -489,7 +489,7 @@ def parse_object(content: bytes, headers: Mapping[str, str]) -> JSON:
     """
     request_id = headers.get("x-request-id")
     try:
-        data = from_json(content)
+        data = load_json(content)
     except ValueError as error:
         kind = headers.get("content-type", "no content type")
         message = f"the answer is not JSON ({kind}): {first_words(content)!r}; is the base URL right?"

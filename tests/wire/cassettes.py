@@ -131,7 +131,10 @@ def _interaction(name: str, number: int, backend: str, item: JSON) -> Interactio
         body, other = {}, True
     if deployment and "model" not in body:
         body = {**body, "model": deployment}
-    content = response.get("body_b64")
+    packed = response.get("body_b64")
+    content = base64.b64decode(packed) if packed is not None else (response.get("text") or "").encode()
+    if response["status"] == 200 and not content and not other:
+        api, other = f"{api}: recorded without a body", True
     return Interaction(
         cassette=name,
         number=number,
@@ -141,7 +144,7 @@ def _interaction(name: str, number: int, backend: str, item: JSON) -> Interactio
         asked=body,
         status=response["status"],
         headers={key.lower(): value for key, value in response["headers"].items()},
-        content=base64.b64decode(content) if content is not None else (response.get("text") or "").encode(),
+        content=content,
     )
 
 

@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 
 from typing_extensions import override
 
+from genkit.backends.base import Backend
 from genkit.backends.openai import OpenAI
 from genkit.backends.wire import Exchange, WireRequest
-from genkit.errors import GenkitError
+from genkit.errors import GenkitError, Unsupported
+from genkit.policies import Retry
 from genkit.transport import HttpRequest
 from genkit.types import CallWarning, Done, Embeddings, EmbedRequest, Event, Message, Part, Request, Response
 
@@ -45,9 +47,9 @@ class Outcome:
     headers: frozenset[str] = frozenset()
 
     @property
-    def partial(self) -> Response[Any] | None:
-        """What arrived, whether the call succeeded or not."""
-        return self.response if self.error is None else self.error.response
+    def refused(self) -> bool:
+        """Whether genkit knew that the request asks for what is not there, and sent nothing."""
+        return self.sent is None and isinstance(self.error, Unsupported)
 
 
 class Redirected(OpenAI):
@@ -135,7 +137,13 @@ class Conversation:
         return self._outcomes[interaction.number]
 
     def call(
-        self, interaction: Interaction, *, content: bytes | None = None, plain: bool = False, **faults: Any
+        self,
+        interaction: Interaction,
+        *,
+        content: bytes | None = None,
+        plain: bool = False,
+        retries: int = 0,
+        **faults: Any,
     ) -> Outcome:
         """Call synchronously.
 
@@ -143,16 +151,19 @@ class Conversation:
             interaction: What to replay.
             content: Another body in place of the recorded one.
             plain: Whether that body is JSON, whatever was recorded.
+            retries: How often the policy may repeat.
             faults: Of the replay server: split, cut_after, fail_first, retry_after.
         """
         outcome = Outcome()
         with self._serving(cassettes.served(interaction, content, plain=plain), faults, outcome):
-            self._ask(interaction, outcome)
+            self._ask(interaction, outcome, retries)
         return outcome
 
-    def _ask(self, interaction: Interaction, outcome: Outcome) -> None:
+    def _ask(self, interaction: Interaction, outcome: Outcome, retries: int = 0) -> None:
         request = self.request(interaction)
-        backend = self.backend(interaction.backend, interaction.api)
+        backend: Backend = self.backend(interaction.backend, interaction.api)
+        if retries:
+            backend = Retry(backend, retries=retries, first_wait=0.001)
         if isinstance(request, EmbedRequest):
             outcome.embeddings = backend.embed(request)
         elif _streams(interaction):

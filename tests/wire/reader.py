@@ -72,6 +72,11 @@ class Reading:
     rest: JSON = field(default_factory=dict)
     terminated: bool = True
 
+    def whole(self, api: str) -> bool:
+        """Whether a body that ends here, without an error, is a whole answer: Chat says it per answer, too."""
+        finished = bool(self.choices) and all(choice.finish for choice in self.choices)
+        return self.terminated or (api == "chat" and finished)
+
 
 def read(api: str, status: int, headers: dict[str, str], content: bytes) -> Reading:
     """Read an answer of "chat", "responses" or "embeddings"."""

@@ -59,6 +59,7 @@ CHAT_SETTINGS = {
     "reasoning_effort": "reasoning",
     "parallel_tool_calls": "parallel_tool_calls",
 }
+CHAT_MESSAGE = frozenset({"role", "content", "name", "refusal", "audio", "function_call", "tool_calls", "tool_call_id"})
 RESPONSES_SETTINGS = {
     "temperature": "temperature",
     "top_p": "top_p",
@@ -233,6 +234,8 @@ class _Chat(_Builder):
         return self
 
     def message(self, sent: JSON) -> Message:
+        if unknown := sorted(key for key in sent.keys() - CHAT_MESSAGE if sent[key] not in (None, [])):
+            raise NotYet(f"chat: {sent['role']} message with {', '.join(unknown)}")
         role = {"developer": "system"}.get(sent["role"], sent["role"])
         if role == "function":
             raise NotYet("legacy functions: a message with role function")
@@ -317,6 +320,8 @@ class _Responses(_Builder):
             self.add("assistant", *self.content(item["content"]))
         elif kind == "message" and item["role"] != "assistant":
             self.answered()
+            if unknown := sorted(item.keys() - {"type", "role", "content"}):
+                raise NotYet(f"responses: {item['role']} message with {', '.join(unknown)}")
             role = {"developer": "system"}.get(item["role"], item["role"])
             self.messages.append(Message(role=role, parts=tuple(self.content(item["content"]))))
         elif kind == "function_call_output":

@@ -50,6 +50,12 @@ def streams(conversation: Conversation) -> list[Interaction]:
     return [interaction for interaction in found if reading_of(interaction).terminated]
 
 
+def sent(conversation: Conversation) -> list[Interaction]:
+    """Return the interactions that reached the server; that the others rightly did not is another test's matter."""
+    found = [interaction for interaction, _ in conversation.replayable()]
+    return [interaction for interaction in found if not conversation.outcome(interaction).refused]
+
+
 def named(interaction: Interaction, problems: list[str], what: str = "") -> list[str]:
     return [f"{interaction.label}{what}: {problem}" for problem in problems]
 
@@ -74,6 +80,8 @@ def test_an_answer_is_what_its_bytes_say(conversation: Conversation, tally: Tall
     for interaction, _ in conversation.replayable():
         found = checks.answer(interaction, reading_of(interaction), conversation.outcome(interaction))
         form = "stream" if interaction.is_stream else "error" if interaction.status >= 400 else "plain"
+        if conversation.outcome(interaction).refused:
+            form = "refused here as by the vendor"
         tally.add("answers", f"{interaction.backend} {interaction.api} {form}: {'differ' if found else 'passed'}")
         problems += named(interaction, found)
     report(problems)
@@ -90,7 +98,7 @@ def test_an_async_answer_is_what_its_bytes_say(conversation: Conversation) -> No
 
 def test_the_body_sent_is_the_body_recorded(conversation: Conversation, tally: Tally) -> None:
     problems = []
-    for interaction, _ in conversation.replayable():
+    for interaction in sent(conversation):
         outcome = conversation.outcome(interaction)
         if outcome.sent is None:
             problems += named(interaction, [f"nothing was sent: {outcome.error!r}"])
@@ -108,7 +116,7 @@ def test_the_body_sent_is_the_body_recorded(conversation: Conversation, tally: T
 
 def test_a_request_goes_to_the_vendors_route_with_its_credential(conversation: Conversation) -> None:
     problems = []
-    for interaction, _ in conversation.replayable():
+    for interaction in sent(conversation):
         outcome = conversation.outcome(interaction)
         key = {"openai": "authorization", "azure": "api-key"}[interaction.backend]
         if outcome.path != cassettes.route_of(interaction):
@@ -135,6 +143,16 @@ def test_a_stream_and_the_plain_answer_of_the_same_content_give_equal_responses(
         assert stream is not None
         found = [repr(plain.error)] if plain.response is None else replies.unlike_plain(stream, plain.response)
         problems += named(interaction, found)
+    report(problems)
+
+
+def test_a_stream_with_other_line_ends_and_comments_gives_the_same_events(conversation: Conversation) -> None:
+    problems = []
+    for interaction in [found for found in streams(conversation) if len(found.content) <= SPLIT_BYTES // 2]:
+        dripping = b"\xef\xbb\xbf: hello\n\n" + interaction.content.replace(b"\n\n", b"\n: still here\n\n")
+        for end in (b"\r\n", b"\r"):
+            outcome = conversation.call(interaction, content=dripping.replace(b"\n", end), split=997)
+            problems += named(interaction, replies.unlike(outcome.events, conversation.outcome(interaction).events))
     report(problems)
 
 
@@ -171,11 +189,10 @@ def broken(interaction: Interaction) -> Iterator[tuple[dict[str, Any], bool, str
         arrived = b"".join(frames[:count])
         reading = read(interaction.api, 200, interaction.headers, arrived)
         yield {"cut_after": count}, reading.terminated, f" connection lost after {count} of {len(frames)} frames"
-        finished = interaction.api == "chat" and bool(reading.choices) and all(c.finish for c in reading.choices)
         # One more answer may begin after all others have ended.
-        if finished and len(reading.choices) < len(reading_of(interaction).choices):
+        if reading.whole(interaction.api) and len(reading.choices) < len(reading_of(interaction).choices):
             continue
-        yield {"content": arrived}, reading.terminated or finished, f" body ended after {count} of {len(frames)} frames"
+        yield {"content": arrived}, reading.whole(interaction.api), f" body ended after {count} of {len(frames)} frames"
     whole = {"content": interaction.content + b": the end\n\n", "cut_after": len(frames)}
     yield whole, True, " connection lost after the terminator"
 
@@ -203,13 +220,22 @@ def test_an_injected_failure_can_be_retried_and_the_answer_follows(
     conversation: Conversation, status: int, kind: type[errors.GenkitError]
 ) -> None:
     problems = []
-    for interaction, _ in conversation.replayable()[:1]:
+    for interaction in sent(conversation)[:1]:
         failed = conversation.call(interaction, fail_first=[status], retry_after=2).error
         if not (type(failed) is kind and failed.retryable and failed.status == status and failed.retry_after == 2):
             problems += named(interaction, [f"{status} became {failed!r}"])
         problems += named(
             interaction, checks.answer(interaction, reading_of(interaction), conversation.again(interaction))
         )
+    report(problems)
+
+
+def test_retry_gets_past_injected_failures_to_the_answer(conversation: Conversation) -> None:
+    problems = []
+    for interaction in sent(conversation)[:1]:
+        outcome = conversation.call(interaction, fail_first=[503, 429], retry_after=0, retries=2)
+        problems += named(interaction, checks.answer(interaction, reading_of(interaction), outcome))
+        problems += named(interaction, checks.stream(outcome.events) if outcome.events else [])
     report(problems)
 
 

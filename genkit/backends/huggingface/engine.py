@@ -27,9 +27,10 @@ _PREFILL = 512
 # Scores held at once while texts are scored: 256 MB in float32.
 _SCORES = 64 * 1024 * 1024
 _POOLED = 4096
-# Multiplications that are worth a thread of their own: a small model's single token is done sooner by few threads than
-# by many that wait for each other (135M parameters: 49 ms with one thread, 30 ms with two, which cost 62 ms of CPU).
-_PER_THREAD = 64_000_000
+# Multiplications that are worth a thread of their own. A small model's token is few of them, and threads that wait for
+# each other burn CPU: of 135M parameters, 49 ms with one thread; with two, 30 ms and 62 ms of CPU on an idle machine, but
+# 97 ms and 128 ms of CPU on a busy one, where one thread still takes 50 ms.
+_PER_THREAD = 150_000_000
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
@@ -73,31 +74,30 @@ class Engine:
         """
         samplers = [Sampler(sampling, prompt, answer=i) for i in range(answers)]
         running = [True] * answers
-        inputs = torch.tensor([prompt] * answers, device=self.model.device)
+        inputs: Any = torch.tensor([prompt] * answers, device=self.model.device)
         cache: Any = None
         while True:
-            logits, cache = self._advance(inputs, cache, check)
+            *pieces, last = inputs.split(_PREFILL, dim=1)
+            for piece in pieces:
+                with self._step(check, piece.numel()):
+                    output = self.model(input_ids=piece, past_key_values=cache, use_cache=True, logits_to_keep=1)
+                    cache = output.past_key_values
             choices: list[Choice | None] = [None] * answers
-            for i, sampler in enumerate(samplers):
-                if running[i]:
-                    choice = choices[i] = sampler.choose(logits[i])
-                    running[i] = choice.token not in self.ends
+            # The choice belongs to the step: spread over all of torch's threads, it costs more than it gains.
+            with self._step(check, last.numel()):
+                output = self.model(input_ids=last, past_key_values=cache, use_cache=True, logits_to_keep=1)
+                cache = output.past_key_values
+                logits = output.logits[:, -1].float().cpu()
+                for i, sampler in enumerate(samplers):
+                    if running[i]:
+                        choice = choices[i] = sampler.choose(logits[i])
+                        running[i] = choice.token not in self.ends
             yield choices
             if not any(running):
                 return
             # An ended answer keeps its row; what is put into it is not read.
             following = [prompt[0] if choice is None else choice.token for choice in choices]
             inputs = torch.tensor(following, device=self.model.device)[:, None]
-
-    def _advance(self, inputs: Tensor, cache: Any, check: Check) -> tuple[Tensor, Any]:
-        """Run tokens through the model; return the scores after the last, (rows, V) on the CPU, and the cache."""
-        output: Any = None
-        for start in range(0, inputs.shape[1], _PREFILL):
-            piece = inputs[:, start : start + _PREFILL]
-            with self._step(check, piece.numel()):
-                output = self.model(input_ids=piece, past_key_values=cache, use_cache=True, logits_to_keep=1)
-                cache = output.past_key_values
-        return output.logits[:, -1].float().cpu(), cache
 
     def logprobs(self, rows: Sequence[Sequence[int]], *, check: Check) -> list[list[float]]:
         """Return the log-probability of every token but the first, for each row of tokens, in their order."""

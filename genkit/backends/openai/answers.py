@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic_core import from_json, to_json
 
 from ...errors import BadResponse
-from ...events import Block, Blocks
+from ...events import Block, Blocks, load_json
 from ...types import (
     Audio,
     Candidate,
@@ -106,7 +106,10 @@ class Decoder:
             return self._done()
         if not data:
             return ()
-        chunk = from_json(data)
+        try:
+            chunk = from_json(data)
+        except ValueError:
+            return self.take(load_json(data), None)
         # Nine of ten chunks hold one more piece of text and nothing else; this is their way past all the cases.
         if self._plain is not None and chunk.keys() == self._plain and not chunk.get("usage"):
             choices = chunk["choices"]

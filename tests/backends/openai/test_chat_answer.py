@@ -304,6 +304,13 @@ def test_a_stream_of_text_is_start_deltas_end_and_done() -> None:
     assert response.complete
 
 
+def test_a_stream_that_cuts_an_emoji_in_two_gives_it_whole() -> None:
+    pieces = [chunk({"content": piece}) for piece in ("hi", " ", "\ud83d", "\ude00", "!")]
+    events, response = streamed(*pieces, chunk({}, finish="stop"), DONE)
+    assert response.text == "hi \U0001f600!"
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == response.text
+
+
 def test_a_stream_and_a_whole_answer_end_in_equal_responses() -> None:
     usage = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
     plain = chat.decode(WIRE, whole({"message": {"content": "Hello wörld"}}, usage=usage), Exchange(), backend="openai")

@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from pydantic_core import from_json
-
-from ....events import Block, Blocks
+from ....events import Block, Blocks, load_json
 from ....types import (
     BlockStart,
     CallWarning,
@@ -21,7 +19,6 @@ from ....types import (
     Opaque,
     Part,
     Response,
-    TextDelta,
     TokenLogprob,
     ToolCall,
 )
@@ -90,10 +87,9 @@ class Decoder:
             block, piece = self._text, event["delta"]
             place = (event.get("output_index"), event.get("content_index"))
             if place == self._place and type(piece) is str:
-                block.pieces.append(piece)
                 if event.get("logprobs"):
                     self._logprobs.extend(token_logprobs(event["logprobs"]))
-                return (TextDelta(block.index, piece),)
+                return (self._blocks.add(block, piece),)
         if kind is None:
             kind = "error" if event.get("error") else getattr(frame, "event", None)
         handle = self._HANDLERS.get(kind or "")
@@ -127,7 +123,7 @@ class Decoder:
 
     def _parse(self, data: Any) -> JSON:
         try:
-            event = from_json(data)
+            event = load_json(data)
         except ValueError:
             text = data if isinstance(data, str) else bytes(data).decode("utf-8", "replace")
             # Chat's terminator, which some servers send here as well; it proves nothing about the answer.
