@@ -53,6 +53,11 @@ def write_wheel(directory: Path, name: str, version: str, files: dict[str, str])
     return wheel
 
 
+def names_in(wheel: Path) -> list[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.namelist()
+
+
 def run(*command: object, check: bool = True, cwd: str | Path = sys.prefix) -> subprocess.CompletedProcess[str]:
     """Run a command, outside the checkout unless told, so that nothing is imported from it by accident."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP_", "COV_"))}
@@ -124,11 +129,10 @@ def ours_last(tmp_path_factory: pytest.TempPathFactory, ours: Path, googles: Pat
 
 class TestWheel:
     def test_it_holds_the_package_the_guard_and_the_type_marker(self, ours: Path) -> None:
-        names = set(zipfile.ZipFile(ours).namelist())
-        assert {"genkit/__init__.py", "genkit/py.typed", "genkit_llm.py"} <= names
+        assert {"genkit/__init__.py", "genkit/py.typed", "genkit_llm.py"} <= set(names_in(ours))
 
     def test_it_holds_nothing_else_at_the_top(self, ours: Path) -> None:
-        tops = {name.split("/")[0] for name in zipfile.ZipFile(ours).namelist()}
+        tops = {name.split("/")[0] for name in names_in(ours)}
         assert tops == {"genkit", "genkit_llm.py", f"genkit_llm-{genkit.__version__}.dist-info"}
 
     def test_alone_it_imports_without_a_warning(self, alone: Environment) -> None:

@@ -30,11 +30,10 @@ def test_the_mock_answers_async() -> None:
     assert asyncio.run(llm.agenerate("hello")).text == llm.generate("hello").text
 
 
-def test_a_request_to_openai_can_be_planned_without_an_sdk_or_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_to_openai_can_be_planned_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     plan = LLM("openai:gpt-5-mini").plan("hello")
     assert plan.url.startswith("https://api.openai.com/v1/")
-    assert "openai" not in sys.modules
 
 
 @WITHOUT_TORCH

@@ -138,6 +138,22 @@ def _content_form(theirs: JSON, mine: JSON) -> bool:
     return found
 
 
+def _joined(theirs: JSON, mine: JSON) -> bool:
+    found = False
+    for left, right in _turns(theirs, mine):
+        content = left.get("content")
+        if (
+            left.get("role") != "assistant"
+            or not isinstance(content, list)
+            or not isinstance(right.get("content"), str)
+        ):
+            continue
+        if all(set(part) == {"type", "text"} for part in content):
+            left["content"] = "".join(part["text"] for part in content)
+            found = True
+    return found
+
+
 def _as_text(content: Any) -> str | None:
     if isinstance(content, str):
         return content
@@ -236,6 +252,7 @@ ACCEPTED: tuple[tuple[str, Rule], ...] = (
     ("a lone input is a bare string here, a list of one there", _one_turn),
     ("nothing is kept at the vendor: store false, encrypted reasoning asked for", _nothing_kept),
     ("a text as content is a string here, a list of one part there", _content_form),
+    ("several texts in one answer of the model are sent as one string", _joined),
     ("a message item says type: message, or leaves it out", _message_type),
     ("the system role is called what the model's family calls it", _system_word),
     ("the JSON of tool call arguments is written anew, with the same value", _written_anew),

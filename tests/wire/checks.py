@@ -92,7 +92,10 @@ def _candidate(api: str, choice: Choice, candidate: Candidate) -> Iterator[str]:
             "logprobs": (choice.logprobs, _logprobs(candidate.logprobs)),
             "images": (choice.images, [part.data for part in parts if isinstance(part, Image)]),
             "audio": (choice.audio, [part.data for part in parts if isinstance(part, Audio)]),
-            "items": (choice.items, [part.type for part in parts if isinstance(part, Opaque)]),
+            "items": (
+                choice.items,
+                [part.type for part in parts if isinstance(part, Opaque) and part.type != "message"],
+            ),
         }
     )
     calls = [part for part in parts if isinstance(part, ToolCall)]
@@ -113,7 +116,7 @@ def _calls(choice: Choice, calls: Sequence[ToolCall]) -> Iterator[str]:
         yield f"{len(calls)} tool calls, recorded {len(choice.calls)}"
         return
     for sent, call in zip(choice.calls, calls, strict=True):
-        arguments, raw = _arguments(sent.arguments)
+        arguments, raw = (None, sent.arguments) if sent.form == "custom" else _arguments(sent.arguments)
         facts = {"name": (sent.name, call.name), "arguments": (arguments, call.arguments), "raw": (raw, call.raw)}
         if sent.id is None:
             facts["minted"] = (True, call.minted and bool(call.id))
@@ -128,10 +131,14 @@ def _arguments(text: str) -> tuple[JSON | None, str | None]:
     if not text.strip():
         return {}, None
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_no_json)
     except ValueError:
         return None, text
     return (value, None) if isinstance(value, dict) else (None, text)
+
+
+def _no_json(word: str) -> Any:
+    raise ValueError(f"{word} is not JSON")
 
 
 def _logprobs(sent: Sequence[TokenLogprob] | None) -> list[tuple[str, float]] | None:
@@ -215,6 +222,10 @@ def failure(interaction: Interaction, reading: Reading, outcome: Outcome) -> lis
     problems = list(_differ(facts))
     if expected is errors.GenkitError:
         problems = [problem for problem in problems if not problem.startswith("class")]
+    if reading.choices and reading.choices[0].text:
+        partial = error.response
+        if partial is None or partial.complete or partial.text != reading.choices[0].text:
+            problems.append(f"what had arrived, {_short(reading.choices[0].text)}, is not in it: {partial!r}")
     if (message := sent.get("message")) and message[:80] not in error.message:
         problems.append(f"message: {error.message!r} does not hold the vendor's {message[:80]!r}")
     return problems

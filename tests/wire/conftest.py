@@ -47,6 +47,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if tally is None or not tally.counts:
         return
     terminalreporter.section("recorded traffic")
+    tally.counts.setdefault("not yet", Counter({"nothing": 0}))
     for table, counter in tally.counts.items():
         terminalreporter.write_line(f"{table}:")
         for name, count in sorted(counter.items(), key=lambda item: (-item[1], item[0])):

@@ -19,12 +19,16 @@ JSON = dict[str, Any]
 
 @dataclass
 class Call:
-    """A tool call; `id` is None where the vendor gave none, as with the `function_call` of old (`legacy`)."""
+    """A tool call; `id` is None where the vendor gave none, as with the `function_call` of old.
+
+    Attributes:
+        form: "function", "function_call" (the old one), or "custom", whose arguments are any text.
+    """
 
     id: str | None
     name: str
     arguments: str
-    legacy: bool = False
+    form: str = "function"
 
 
 @dataclass
@@ -34,7 +38,7 @@ class Choice:
     Attributes:
         finish: The vendor's own words: the finish reason, or status and reason of the Responses interface.
         items: Types of the vendor's further items, in order.
-        logprobs: Token and log-probability, in order; None where none were sent.
+        tokens: The vendor's entries of log-probabilities, in order; None where none were sent.
     """
 
     text: str = ""
@@ -43,10 +47,15 @@ class Choice:
     calls: list[Call] = field(default_factory=list)
     finish: str | None = None
     citations: list[JSON] = field(default_factory=list)
-    logprobs: list[tuple[str, float]] | None = None
+    tokens: list[JSON] | None = None
     items: list[str] = field(default_factory=list)
     images: list[bytes] = field(default_factory=list)
     audio: list[bytes] = field(default_factory=list)
+
+    @property
+    def logprobs(self) -> list[tuple[str, float]] | None:
+        """Token and log-probability, in order."""
+        return None if self.tokens is None else [(token["token"], token["logprob"]) for token in self.tokens]
 
 
 @dataclass
@@ -139,24 +148,19 @@ def _chat(body: JSON) -> Reading:
         choice.thinking = [text for text in (message.get("reasoning_content") or message.get("reasoning"),) if text]
         choice.citations = list(message.get("annotations") or [])
         for call in message.get("tool_calls") or []:
-            function = call.get("function") or {}
-            choice.calls.append(
-                Call(call.get("id") or None, function.get("name") or "", function.get("arguments") or "")
-            )
+            function, form = _function(call)
+            arguments = function.get("input" if form == "custom" else "arguments") or ""
+            choice.calls.append(Call(call.get("id") or None, function.get("name") or "", arguments, form))
         if message.get("function_call"):
             function = message["function_call"]
-            choice.calls.append(Call(None, function.get("name") or "", function.get("arguments") or "", legacy=True))
+            choice.calls.append(
+                Call(None, function.get("name") or "", function.get("arguments") or "", "function_call")
+            )
         if message.get("audio"):
             choice.audio.append(base64.b64decode(message["audio"]["data"]))
-        choice.logprobs = _chat_logprobs(sent.get("logprobs"))
+        choice.tokens = (sent.get("logprobs") or {}).get("content")
         reading.choices.append(choice)
     return reading
-
-
-def _chat_logprobs(sent: JSON | None) -> list[tuple[str, float]] | None:
-    if not sent or sent.get("content") is None:
-        return None
-    return [(token["token"], token["logprob"]) for token in sent["content"]]
 
 
 def _chat_stream(data: list[str]) -> Reading:
@@ -182,8 +186,8 @@ def _chat_stream(data: list[str]) -> Reading:
             choice = choices.setdefault(index, Choice())
             choice.finish = sent.get("finish_reason") or choice.finish
             _chat_delta(choice, index, sent.get("delta") or {}, calls)
-            if (logprobs := _chat_logprobs(sent.get("logprobs"))) is not None:
-                choice.logprobs = (choice.logprobs or []) + logprobs
+            if (tokens := (sent.get("logprobs") or {}).get("content")) is not None:
+                choice.tokens = (choice.tokens or []) + tokens
     reading.choices = [choice for _, choice in sorted(choices.items())]
     return reading
 
@@ -201,12 +205,17 @@ def _chat_delta(choice: Choice, index: int, delta: JSON, calls: dict[tuple[int, 
         place = piece["index"] if piece.get("index") is not None else position
         call = calls.get((index, place))
         if call is None:
-            call = calls[index, place] = Call(None, "", "", legacy=place == -1)
+            call = calls[index, place] = Call(None, "", "", "function_call" if place == -1 else _function(piece)[1])
             choice.calls.append(call)
-        function = piece.get("function") or {}
+        function, form = _function(piece)
         call.id = call.id or piece.get("id") or None
         call.name = call.name or function.get("name") or ""
-        call.arguments += function.get("arguments") or ""
+        call.arguments += function.get("input" if form == "custom" else "arguments") or ""
+
+
+def _function(call: JSON) -> tuple[JSON, str]:
+    """Return what a call holds, and its form."""
+    return (call["custom"], "custom") if "custom" in call else (call.get("function") or {}, "function")
 
 
 # Responses.
@@ -243,12 +252,12 @@ def _item(choice: Choice, item: JSON) -> None:
                 choice.text += part.get("text") or ""
                 choice.citations += part.get("annotations") or []
                 if part.get("logprobs"):
-                    tokens = [(token["token"], token["logprob"]) for token in part["logprobs"]]
-                    choice.logprobs = (choice.logprobs or []) + tokens
+                    choice.tokens = (choice.tokens or []) + part["logprobs"]
             elif part.get("type") == "refusal":
                 choice.refusal += part.get("refusal") or ""
     elif kind == "reasoning":
-        shown = [*(item.get("summary") or []), *(item.get("content") or [])]
+        # The reasoning itself where the vendor shows it, else its summary.
+        shown = item.get("content") or item.get("summary") or []
         choice.thinking += [part["text"] for part in shown if part.get("text")]
     elif kind == "function_call":
         choice.calls.append(Call(item.get("call_id"), item.get("name") or "", item.get("arguments") or ""))
@@ -264,6 +273,7 @@ _ENDS = {"response.completed", "response.incomplete", "response.failed", "respon
 def _responses_stream(data: list[str]) -> Reading:
     done: dict[int, JSON] = {}
     last: JSON = {}
+    said = ""
     for text in data:
         event = json.loads(text)
         kind = event.get("type")
@@ -271,12 +281,15 @@ def _responses_stream(data: list[str]) -> Reading:
             return Reading(error=event.get("error") or event)
         if isinstance(event.get("response"), dict):
             last = event["response"]
+        if kind == "response.output_text.delta":
+            said += event["delta"]
         if kind == "response.output_item.done":
             done[event["output_index"]] = event["item"]
         if kind in _ENDS:
             return _responses(last, [item for _, item in sorted(done.items())])
     reading = _responses(last, [item for _, item in sorted(done.items())])
     reading.terminated = False
+    reading.choices[0].text = said
     return reading
 
 
@@ -320,7 +333,7 @@ _CLIENT_ITEMS = {
 def finish_words(api: str, choice: Choice) -> set[str]:
     """Return the words of genkit's six that are right for an answer."""
     if api == "chat":
-        if choice.finish == "stop" and choice.refusal and not choice.text:
+        if choice.finish == "stop" and choice.refusal:
             return {"stop", "refused"}
         # A call of a function that the request demanded ends with "stop".
         demanded = choice.finish == "stop" and choice.calls
@@ -328,7 +341,7 @@ def finish_words(api: str, choice: Choice) -> set[str]:
     if choice.finish == "completed":
         if choice.calls:
             return {"tool_calls"}
-        if choice.refusal and not choice.text:
+        if choice.refusal:
             return {"stop", "refused"}
         return {"stop", "tool_calls"} if _CLIENT_ITEMS & set(choice.items) else {"stop"}
     if choice.finish == "incomplete/max_output_tokens":

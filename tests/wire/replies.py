@@ -10,7 +10,7 @@ from genkit.types import Done, Event, Response
 
 from .bodies import compare
 from .cassettes import Interaction
-from .reader import Reading
+from .reader import Choice, Reading
 
 __all__ = ["as_plain", "sent_back", "unlike", "unlike_answer", "unlike_client", "unlike_plain"]
 
@@ -23,19 +23,18 @@ def as_plain(api: str, reading: Reading) -> bytes:
         return json.dumps(reading.final).encode()
     choices = []
     for index, choice in enumerate(reading.choices):
-        calls = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in choice.calls
-        ]
-        message = {"role": "assistant", "content": choice.text or None, "refusal": choice.refusal or None}
-        called = {"tool_calls": calls} if calls else {}
-        choices.append({"index": index, "message": {**message, **called}, "finish_reason": choice.finish})
+        logprobs = None if choice.tokens is None else {"content": choice.tokens}
+        message = {**_message(choice), "annotations": choice.citations, "reasoning_content": "".join(choice.thinking)}
+        choices.append({"index": index, "message": message, "logprobs": logprobs, "finish_reason": choice.finish})
     answer = {"id": reading.id, "model": reading.model, "choices": choices, "usage": reading.usage}
     return json.dumps({"object": "chat.completion", **answer, **reading.rest}).encode()
 
 
 def unlike_plain(stream: Response[Any], plain: Response[Any]) -> list[str]:
     """Compare the response of a stream with that of the plain answer; only clock and the vendor's rest may differ."""
+    kinds = [part.kind for part in stream.message.parts]
+    if "tool_call" in kinds and "text" in kinds[kinds.index("tool_call") :]:
+        return []  # a plain answer of Chat has no place for text after a call
     one, other = stream.model_dump(exclude={"timing", "native"}), plain.model_dump(exclude={"timing", "native"})
     return [f"{name}: {one[name]!r}, plain {other[name]!r}" for name in one if one[name] != other[name]]
 
@@ -82,25 +81,33 @@ def _unlike_chat(reading: Reading, turn: Sequence[JSON]) -> list[str]:
     if len(turn) != 1 or turn[0].get("role") != "assistant":
         return [f"an answer became {[message.get('role') for message in turn]}"]
     message = turn[0]
-    calls = [
-        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments or "{}"}}
-        for call in choice.calls
-        if not call.legacy
-    ]
-    old = [{"name": call.name, "arguments": call.arguments} for call in choice.calls if call.legacy]
-    sent = message.get("tool_calls") or []
-    for call, got in zip(calls, sent, strict=False):
+    recorded = _message(choice)
+    for call, got in zip(recorded["tool_calls"] or [], message.get("tool_calls") or [], strict=False):
         if call["id"] is None and got.get("id"):
             call["id"] = got["id"]
-    recorded = {
+    _, left = compare({"messages": [recorded]}, {"messages": [message]})
+    return left
+
+
+def _message(choice: Choice) -> JSON:
+    """Return an answer as a message of Chat Completions; no text is no arguments."""
+    calls, old = [], None
+    for call in choice.calls:
+        if call.form == "custom":
+            calls.append({"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}})
+            continue
+        function = {"name": call.name, "arguments": call.arguments or "{}"}
+        if call.form == "function_call":
+            old = function
+        else:
+            calls.append({"id": call.id, "type": "function", "function": function})
+    return {
         "role": "assistant",
         "content": choice.text or None,
         "refusal": choice.refusal or None,
         "tool_calls": calls or None,
-        "function_call": old[0] if old else None,
+        "function_call": old,
     }
-    _, left = compare({"messages": [recorded]}, {"messages": [message]})
-    return left
 
 
 def _unlike_items(items: Sequence[JSON], turn: Sequence[JSON], *, stored: bool) -> list[str]:

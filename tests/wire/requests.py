@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from genkit.events import parse_arguments
 from genkit.types import (
     Audio,
     Document,
@@ -104,6 +105,8 @@ class Translator:
         """Return the request of a chat or responses interaction."""
         body = dict(interaction.asked)
         body.pop("stream", None)
+        if "model" not in body:
+            raise NotYet(f"{interaction.api}: a request without a model")
         model = body.pop("model")
         build = _Chat if interaction.api == "chat" else _Responses
         made = build(self.vendor, body).build()
@@ -283,8 +286,6 @@ class _Chat(_Builder):
 
 
 def _tool_call(call_id: str, name: str, arguments: str) -> ToolCall:
-    from genkit.events import parse_arguments
-
     parsed, raw = parse_arguments(arguments)
     return ToolCall(id=call_id, name=name, arguments=parsed, raw=raw)
 
@@ -295,7 +296,7 @@ class _Responses(_Builder):
 
     def build(self) -> _Responses:
         body = self.body
-        given = body.pop("input")
+        given = body.pop("input", None) or []
         items = [{"role": "user", "content": given}] if isinstance(given, str) else given
         self.answer: list[JSON] = []
         if body.get("instructions") and not any(item.get("role") in ("system", "developer") for item in items):
@@ -326,6 +327,8 @@ class _Responses(_Builder):
             self.messages.append(Message(role=role, parts=tuple(self.content(item["content"]))))
         elif kind == "function_call_output":
             self.answered()
+            if unknown := sorted(item.keys() - {"type", "call_id", "output"}):
+                raise NotYet(f"responses: tool result with {', '.join(unknown)}")
             output = item["output"]
             parts = [Text(text=output)] if isinstance(output, str) else [self.part(part) for part in output]
             if any(isinstance(part, Opaque) for part in parts):

@@ -27,10 +27,11 @@ _PREFILL = 512
 # Scores held at once while texts are scored: 256 MB in float32.
 _SCORES = 64 * 1024 * 1024
 _POOLED = 4096
-# Multiplications that are worth a thread of their own. A small model's token is few of them, and threads that wait for
-# each other burn CPU: of 135M parameters, 49 ms with one thread; with two, 30 ms and 62 ms of CPU on an idle machine, but
-# 97 ms and 128 ms of CPU on a busy one, where one thread still takes 50 ms.
-_PER_THREAD = 150_000_000
+# What is worth a thread of its own on a CPU: that many parameters, whatever the pass, or that many multiplications.
+# Threads that wait for each other burn CPU. A token of 135M parameters takes 49 ms with one thread; with two, 30 ms and
+# 62 ms of CPU on an idle machine, but 97 ms and 128 ms of CPU on a busy one, where one thread still takes 50 ms.
+_PARAMETERS = 150_000_000
+_MULTIPLICATIONS = 10_000_000_000
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
@@ -183,7 +184,7 @@ class Engine:
     def _threads(self, tokens: int) -> Iterator[None]:
         """Use no more of torch's threads than the work of a pass is worth."""
         usual = torch.get_num_threads()
-        few = max(1, tokens * self.size // _PER_THREAD)
+        few = max(1, self.size // _PARAMETERS, tokens * self.size // _MULTIPLICATIONS)
         if few >= usual or self.model.device.type != "cpu":
             yield
             return
