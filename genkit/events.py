@@ -163,18 +163,26 @@ class Blocks:
         return tuple([block.build() for block in self._blocks])
 
 
-def load_json(data: str | bytes) -> Any:
+def load_json(data: str | bytes, *, finite: bool = False) -> Any:
     """Parse JSON that may hold lone surrogates, as servers send that cut a text between the halves of an emoji.
+
+    Args:
+        data: The JSON.
+        finite: Refuse the words NaN and Infinity, which are no JSON though many parsers take them.
 
     Raises:
         ValueError: If it is no JSON.
     """
     try:
-        return from_json(data)
+        return from_json(data, allow_inf_nan=not finite)
     except ValueError:
         if (b"\\ud" if isinstance(data, bytes) else "\\ud") not in data.lower():  # type: ignore[operator]  # both or neither
             raise
-        return json.loads(data)
+        return json.loads(data, parse_constant=_no_constant if finite else None)
+
+
+def _no_constant(word: str) -> Any:
+    raise ValueError(f"{word} is no JSON")
 
 
 def parse_arguments(text: str) -> tuple[dict[str, Any] | None, str | None]:
@@ -182,7 +190,7 @@ def parse_arguments(text: str) -> tuple[dict[str, Any] | None, str | None]:
     if not text.strip():
         return {}, None
     try:
-        value = load_json(text)
+        value = load_json(text, finite=True)
     except ValueError:
         return None, text
     return (value, None) if isinstance(value, dict) else (None, text)

@@ -116,6 +116,8 @@ def test_a_part_that_came_whole_keeps_its_place() -> None:
         ("[1]", None, "[1]"),
         ("{broken", None, "{broken"),
         ("null", None, "null"),
+        ('{"a": NaN}', None, '{"a": NaN}'),
+        ('{"a": "\\ud83d", "b": Infinity}', None, '{"a": "\\ud83d", "b": Infinity}'),
     ],
 )
 def test_arguments_that_are_no_json_object_are_kept_as_written(written: str, arguments: object, raw: object) -> None:

@@ -177,7 +177,9 @@ class Decoder:
     def response(self, exchange: Exchange) -> Response[Any]:
         """Return the answer as it stands."""
         found = [answer for _, answer in sorted(self._answers.items())]
-        first, *others = found or [_Answer(0, self._wire, self._id)]
+        # Of several answers the first may be the one that had not come when the stream broke.
+        first = self._answers.get(0) or (found[0] if found and self.complete else _Answer(0, self._wire, self._id))
+        others = [answer for answer in found if answer is not first]
         native = dict(self._head)
         left = [{"index": answer.index, **answer.extra} for answer in found if answer.extra]
         if left:
