@@ -60,12 +60,10 @@ def minimal(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def lowest(session: nox.Session) -> None:
-    """Run the tests with the oldest version of every core dependency that pyproject.toml allows."""
-    oldest = [
-        requirement.split("#")[0].split(",")[0].replace(">=", "==")
-        for requirement in PROJECT["project"]["dependencies"]
-    ]
-    session.install(".", "pytest", "trustme", *oldest)
+    """Run the tests with the oldest versions that pyproject.toml allows of the core dependencies and of `httpx`."""
+    bounds = [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["httpx"]]
+    oldest = [bound.split(",")[0].replace(">=", "==") for bound in bounds]
+    session.install(".", "hypothesis", "pytest", "trustme", *oldest)
     session.run("python", "-m", "pytest", "-q", *MINIMAL_TESTS, "tests/transport", *session.posargs)
 
 

@@ -1,0 +1,1 @@
+"""What genkit costs, measured beside the vendor's SDK: see README.md. No test depends on these figures."""
