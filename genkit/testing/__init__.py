@@ -1,7 +1,7 @@
 """For tests: a model that answers from a script, a block on the network, and the contract of all backends as tests.
 
-pytest finds the fixture `mock_llm` by itself where genkit-llm is installed. Everything here loads on first use, because
-the fixture's module lies in this package and pytest imports it in every project.
+pytest finds the fixture `mock_llm` by itself where genkit-llm is installed (`genkit_llm_pytest.py`). Everything here
+loads on first use.
 """
 
 from __future__ import annotations

@@ -114,8 +114,8 @@ def plugin() -> tuple[str, ...]:
     """Name the pytest plugin where it is not installed as an entry point (a checkout that is merely on the path)."""
     from importlib.metadata import entry_points
 
-    installed = any(point.value == "genkit.testing.plugin" for point in entry_points(group="pytest11"))
-    return () if installed else ("-p", "genkit.testing.plugin")
+    installed = any(point.value == "genkit_llm_pytest" for point in entry_points(group="pytest11"))
+    return () if installed else ("-p", "genkit_llm_pytest")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)

@@ -1,4 +1,7 @@
-"""The pytest plugin. pytest loads it in every project beside which genkit-llm is installed, so it imports nothing."""
+"""The pytest plugin. pytest loads it in every project beside which genkit-llm is installed, so it imports nothing.
+
+It lies outside the package `genkit` for that: importing any part of a package runs the package's own imports first.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from .llm import MockLLM
+    from genkit.testing.llm import MockLLM
 
 __all__ = ["mock_llm"]
 
