@@ -132,7 +132,12 @@ def _read_pipe(*, wanted: bool) -> str:
         waiting = False
     if waiting:
         print("genkit: reading standard input to add it to the prompt; '< /dev/null' leaves it out", file=sys.stderr)
-    return sys.stdin.read().strip("\n")
+    try:
+        return sys.stdin.read().strip("\n")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"standard input is no {error.encoding} text: {error.reason} at byte {error.start}"
+        ) from error
 
 
 def _settings(given: list[str]) -> dict[str, Any]:
@@ -155,6 +160,8 @@ def _remarks(response: Response[Any]) -> None:
         print(f"genkit: {warning.kind}: {warning.message}", file=sys.stderr)
     if response.finish not in ("stop", "tool_calls"):
         print(f"genkit: the answer ended with {response.finish!r} ({response.finish_raw})", file=sys.stderr)
+    if response.alternatives:
+        print(f"genkit: {len(response.alternatives)} more answers; --json shows them all", file=sys.stderr)
     for call in response.tool_calls:
         print(f"genkit: the model asks for tool {call.name}({call.arguments})", file=sys.stderr)
 
@@ -177,3 +184,7 @@ def _failures() -> Iterator[None]:
     except GenkitError as error:
         print(f"genkit: {type(error).__name__}: {error}", file=sys.stderr)
         raise typer.Exit(2 if isinstance(error, ConfigError) else 1) from None
+    except OSError as error:  # a full disk behind standard output
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"genkit: cannot write the answer: {error.strerror or error}", file=sys.stderr)
+        raise typer.Exit(1) from None

@@ -254,6 +254,8 @@ def from_status(
         kind = ServerError
     else:
         kind = BadResponse
+    if kind is Timeout:
+        facts.setdefault("phase", "first")  # the far end gave up, not the caller's own limit
     return kind(message, status=status, sent=True, **facts)
 
 

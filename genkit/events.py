@@ -6,6 +6,7 @@ Every stream has the same grammar: per part `BlockStart`, deltas, `BlockEnd`; th
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, TypeAlias
 
@@ -14,6 +15,7 @@ from pydantic_core import from_json, to_json
 from .types import (
     BlockEnd,
     BlockStart,
+    Candidate,
     Done,
     Event,
     Message,
@@ -28,7 +30,7 @@ from .types import (
     Usage,
 )
 
-__all__ = ["Block", "Blocks", "fold", "load_json", "parse_arguments", "replay"]
+__all__ = ["Block", "Blocks", "dump_json", "fold", "load_json", "parse_arguments", "replay"]
 
 Streamed: TypeAlias = Literal["text", "thinking", "tool_call"]
 
@@ -174,15 +176,45 @@ def load_json(data: str | bytes, *, finite: bool = False) -> Any:
         ValueError: If it is no JSON.
     """
     try:
-        return from_json(data, allow_inf_nan=not finite)
+        value = from_json(data, allow_inf_nan=not finite)
     except ValueError:
         if (b"\\ud" if isinstance(data, bytes) else "\\ud") not in data.lower():  # type: ignore[operator]  # both or neither
             raise
+        value = _load_with_surrogates(data, finite=finite)
+    if finite and not _is_finite(value):  # 1e400 is JSON, and no float
+        raise ValueError("a number is beyond the range of floats")
+    return value
+
+
+def _load_with_surrogates(data: str | bytes, *, finite: bool) -> Any:
+    try:
         return json.loads(data, parse_constant=_no_constant if finite else None)
+    except RecursionError as error:
+        raise ValueError("the JSON is nested too deeply") from error
 
 
 def _no_constant(word: str) -> Any:
     raise ValueError(f"{word} is no JSON")
+
+
+def _is_finite(value: Any) -> bool:
+    match value:
+        case float():
+            return math.isfinite(value)
+        case dict():
+            return all(map(_is_finite, value.values()))
+        case list():
+            return all(map(_is_finite, value))
+        case _:
+            return True
+
+
+def dump_json(value: Any) -> str:
+    """Return JSON, with lone surrogates, which UTF-8 cannot hold, escaped."""
+    try:
+        return to_json(value).decode()
+    except ValueError:
+        return json.dumps(value, separators=(",", ":"))
 
 
 def parse_arguments(text: str) -> tuple[dict[str, Any] | None, str | None]:
@@ -217,7 +249,7 @@ def _replayed(part: Part, index: int, candidate: int) -> Iterator[Event]:
                 yield ThinkingDelta(index, text, candidate)
         case ToolCall(id=call_id, name=name):
             yield BlockStart(index, "tool_call", call_id, name, candidate)
-            written = part.raw if part.arguments is None else to_json(part.arguments).decode()
+            written = part.raw if part.arguments is None else dump_json(part.arguments)
             yield ToolCallDelta(index, written or "", candidate)
         case _:
             kind: Any = part.kind
@@ -241,6 +273,10 @@ def fold(events: Iterable[Event]) -> Response[Any]:
                 answers[event.candidate][event.index].pieces.append(piece)
             case BlockEnd():
                 answers[event.candidate][event.index].part = event.part
-    parts = tuple(block.build() for _, block in sorted(answers.get(0, {}).items()))
-    message = Message(role="assistant", parts=parts)
-    return Response(message=message, finish="other", usage=Usage(), complete=False)
+    messages = [_message(answers.get(candidate, {})) for candidate in range(max(answers, default=0) + 1)]
+    others = tuple(Candidate(message=message, finish="other") for message in messages[1:])
+    return Response(message=messages[0], finish="other", usage=Usage(), alternatives=others, complete=False)
+
+
+def _message(blocks: dict[int, Block]) -> Message:
+    return Message(role="assistant", parts=tuple(block.build() for _, block in sorted(blocks.items())))

@@ -7,11 +7,11 @@ it stand one backend and the policies around it, made on first use and shared by
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypedDict, TypeVar, overload
 
 from typing_extensions import Unpack
 
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from .policies import AsyncLive, Policy
 
 __all__ = ["LLM", "Options", "SettingsDict"]
+
+T = TypeVar("T")
 
 
 class SettingsDict(TypedDict, total=False):
@@ -94,6 +96,8 @@ class Options(CallDict, total=False):
         headers: Further HTTP headers.
         api: Which of the vendor's interfaces: "auto", "responses" or "chat".
         credential: A token source (Azure).
+        organization: Whom OpenAI bills.
+        project: Its project there.
         device: Where a local model runs: "cpu", "cuda", "mps".
         dtype: Its number format: "float32", "bfloat16".
         revision: Which revision of a hub model.
@@ -141,42 +145,80 @@ class _Connection:
     backend: Backend | None = None
     policies: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def source(self) -> tuple[Any, ...]:
+        """What the backend is made of."""
+        return self.name, self.options, self.backend
+
+    @property
+    def limits(self) -> tuple[Any, ...]:
+        """What its limits are made of."""
+        return self.policies.get("concurrency"), self.policies.get("requests_per_minute")
+
+
+class _Lazy(Generic[T]):
+    """A value made on first use, once, whichever thread comes first."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._made: list[T] = []
+
+    def __call__(self) -> T:
+        if not self._made:
+            with self._lock:
+                if not self._made:
+                    self._made.append(self._make())
+        return self._made[0]
+
+    def __bool__(self) -> bool:
+        """Whether it was made."""
+        return bool(self._made)
+
 
 class _Core:
-    """A backend with its policies, made on first use and shared."""
+    """A backend with its policies, made on first use. Copies with other policies share the backend, and its limits."""
 
-    def __init__(self, connection: _Connection) -> None:
+    def __init__(self, connection: _Connection, like: _Core | None = None) -> None:
         self.connection = connection
-        self._lock = threading.Lock()
-        self._stack: Policy | None = None
+        self.source = _Lazy(self._load)
+        self.limited = _Lazy(self._limit)
+        self._stack = _Lazy(self._build)
+        if like is not None and connection.source == like.connection.source:
+            self.source = like.source
+            if connection.limits == like.connection.limits:
+                self.limited = like.limited
 
     @property
     def stack(self) -> Policy:
-        if self._stack is None:
-            with self._lock:
-                if self._stack is None:
-                    self._stack = self._build()
-        return self._stack
+        return self._stack()
+
+    def _load(self) -> Backend:
+        return self.connection.backend or load(self.connection.name, **self.connection.options)
+
+    def _limit(self) -> Backend:
+        limited: Backend = _load("stack").limited(self.source(), self.connection.policies)
+        return limited
 
     def _build(self) -> Policy:
-        made, policies = self.connection, dict(self.connection.policies)
-        backend = made.backend or load(made.name, **made.options)
+        policies = self.connection.policies
         like_this = {key: policies[key] for key in ("retries",) if key in policies}
-        others = [
-            llm if isinstance(llm, LLM) else LLM(llm, **like_this) for llm in policies.pop("fallback", None) or ()
-        ]
+        others = [llm if isinstance(llm, LLM) else LLM(llm, **like_this) for llm in policies.get("fallback") or ()]
         loaded = _load("stack")
-        fallbacks = [loaded.Target(llm._core.stack, llm._model, llm.model) for llm in others]  # noqa: SLF001  # LLM's own
-        stack: Policy = loaded.build(backend, made.name, policies, fallbacks)
+        fallbacks = [
+            loaded.Target(llm._core.stack, llm._model, llm.model, llm._asking.under)  # noqa: SLF001  # LLM's own
+            for llm in others
+        ]
+        stack: Policy = loaded.build(self.limited(), self.connection.name, policies, fallbacks)
         return stack
 
     def close(self) -> None:
-        if self._stack is not None:
-            self._stack.close()
+        if self._stack:
+            self.stack.close()
 
     async def aclose(self) -> None:
-        if self._stack is not None:
-            await self._stack.aclose()
+        if self._stack:
+            await self.stack.aclose()
 
 
 class LLM:
@@ -200,18 +242,12 @@ class LLM:
 
     def __init__(self, model: str | None = None, **options: Unpack[Options]) -> None:
         given: dict[str, Any] = dict(options)
-        backend = given.pop("backend", None)
-        if backend is None:
-            name, model = split(model or default_model())
-        else:
-            name, model = backend.name, (model or "").removeprefix(f"{backend.name}:")
-        connection = {key: given.pop(key) for key in list(given) if key not in _ASKING | _POLICIES | _SETTINGS}
+        backend = _backend(given)
+        name, self._model = _named(default_model() if model is None and backend is None else model, backend)
+        policies, connection, asked = _sorted(given)
         _check_options(name, backend, connection)
-        policies = {key: given.pop(key) for key in list(given) if key in _POLICIES}
-        _check_policies(policies)
-        self._model = model
-        self._core = _Core(_Connection(name, _set(connection), backend, policies))
-        self._asking = _asked(Asking(), given)
+        self._core = _Core(_Connection(name, connection, backend, policies))
+        self._asking = _asked(Asking(backend=name), asked)
 
     # ------------------------------------------------------------ who it is
 
@@ -236,25 +272,26 @@ class LLM:
         return f"LLM({self.model!r}{shown})"
 
     def with_(self, model: str | None = None, **options: Unpack[Options]) -> Self:
-        """Return a copy with other options. It shares connections and limits, unless what they are made of changes."""
+        """Return a copy with other options; an option of None says nothing.
+
+        It shares the connections, and the limits, as far as what they are made of stays the same.
+        """
         given: dict[str, Any] = dict(options)
-        asked = {key: given.pop(key) for key in list(given) if key in _ASKING | _SETTINGS}
         old = self._core.connection
-        name, new_model = split(model) if model is not None else (old.name, self._model)
+        backend = _backend(given)
+        policies, connection, asked = _sorted(given)
+        if model is None and backend is None:
+            name, new_model = old.name, self._model
+        else:
+            name, new_model = _named(model, backend or (old.backend if _is_of(model, old) else None))
+        if backend is None and name == old.name:
+            backend, connection = old.backend, {**old.options, **connection}
+        _check_options(name, backend, connection)
         other = object.__new__(type(self))
         other._model = new_model
-        other._asking = _asked(self._asking, asked)
-        other._core = self._core
-        if given or name != old.name:
-            policies = {**old.policies, **{key: given.pop(key) for key in list(given) if key in _POLICIES}}
-            _check_policies(policies)
-            backend = given.pop("backend", None if name != old.name else old.backend)
-            kept = old.options if name == old.name else {}
-            connection = {**kept, **given}
-            _check_options(name, backend, connection)
-            if backend is None and name == old.name and not _set(given) and self._core.connection.backend is None:
-                connection = dict(kept)
-            other._core = _Core(_Connection(name, _set(connection), backend, policies))
+        other._asking = _asked(replace(self._asking, backend=name), asked)
+        made = _Connection(name, connection, backend, {**old.policies, **policies})
+        other._core = self._core if made == old else _Core(made, like=self._core)
         return other
 
     # ------------------------------------------------------------ generation
@@ -437,15 +474,17 @@ class LLM:
 
     def _request(self, prompt: Prompt, options: Mapping[str, Any]) -> Request:
         given = dict(options)
-        tools: Sequence[Tool] = given.pop("tools", ())
+        tools: Sequence[Tool] = given.pop("tools", None) or ()
         schema: Schema | None = given.pop("output_schema", None)
         asking = _asked(self._asking, given)
         return asking.request(self._model, prompt, tools=tools, output_schema=schema)
 
-    def _embed_request(
-        self, texts: str | Iterable[str], dimensions: int | None, kind: Any, options: Any
-    ) -> EmbedRequest:
+    def _embed_request(self, texts: str | Iterable[str], dimensions: Any, kind: Any, options: Any) -> EmbedRequest:
         asking = _asked(self._asking, dict(options))
+        if not isinstance(dimensions, int | None) or (dimensions is not None and dimensions < 1):
+            raise ConfigError(f"dimensions={dimensions!r}: must be a whole number from 1")
+        if kind not in (None, "query", "document"):
+            raise ConfigError(f"input_type={kind!r}: must be 'query' or 'document'")
         return EmbedRequest(
             model=self._model,
             texts=_texts(texts),
@@ -473,16 +512,54 @@ def _asked(base: Asking, given: dict[str, Any]) -> Asking:
     return base.over(given, **asking)
 
 
-def _set(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out options that are None: they say nothing."""
-    return {key: value for key, value in options.items() if value is not None}
+def _backend(given: dict[str, Any]) -> Backend | None:
+    backend = given.pop("backend", None)
+    if not isinstance(backend, Backend | None):
+        raise ConfigError(f"backend= takes a Backend that is already made, not {backend!r:.60}; a name goes into model")
+    return backend
+
+
+def _named(model: object, backend: Backend | None) -> tuple[str, str]:
+    """Return the names of backend and model."""
+    if not isinstance(model, str | None):
+        raise ConfigError(f"the model must be text, as in 'openai:gpt-5-mini', not {type(model).__name__}")
+    if backend is not None:
+        return backend.name, (model or "").removeprefix(f"{backend.name}:")
+    return split(model or "")
+
+
+def _is_of(model: str | None, made: _Connection) -> bool:
+    return isinstance(model, str) and model.startswith(f"{made.name}:")
+
+
+def _sorted(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return keywords of the policies, of the backend's constructor, and of requests."""
+    policies = {key: given[key] for key in _POLICIES & given.keys() if given[key] is not None}
+    if "fallback" in policies:
+        policies["fallback"] = _fallback(policies["fallback"])
+    _check_policies(policies)
+    asked = {key: value for key, value in given.items() if key in _ASKING | _SETTINGS}
+    rest = given.keys() - _POLICIES - asked.keys()
+    return policies, {key: given[key] for key in given if key in rest and given[key] is not None}, asked
+
+
+def _fallback(models: Any) -> tuple[str | LLM, ...]:
+    if isinstance(models, (str, LLM)) or not isinstance(models, Iterable):
+        raise ConfigError(f"fallback={models!r}: must be a list of models ('backend:model') or LLMs")
+    found = tuple(models)
+    for item in found:
+        if isinstance(item, str):
+            split(item)
+        elif not isinstance(item, LLM):
+            raise ConfigError(f"fallback holds {item!r:.60}: must be models ('backend:model') or LLMs")
+    return found
 
 
 def _check_options(name: str, backend: Backend | None, options: Mapping[str, Any]) -> None:
     """Find a misspelt keyword before anything is imported."""
     takes = frozenset[str]() if backend is not None else find(name).options
-    for key in options:
-        if key not in takes:
+    for key in options if takes is not None else ():
+        if takes is not None and key not in takes:
             near = suggest(key, _SETTINGS | _ASKING | _POLICIES | takes)
             there = f"backend {name!r}" + (" that is already made" if backend is not None else "")
             raise UnknownSetting(
@@ -491,19 +568,20 @@ def _check_options(name: str, backend: Backend | None, options: Mapping[str, Any
 
 
 def _check_policies(policies: Mapping[str, Any]) -> None:
-    retries = policies.get("retries", 2)
-    if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
-        raise ConfigError(f"retries={retries!r}: must be a whole number from 0")
-    fallback = policies.get("fallback") or ()
-    if isinstance(fallback, (str, LLM)) or not all(isinstance(item, (str, LLM)) for item in fallback):
-        raise ConfigError(f"fallback={fallback!r}: must be a list of models ('backend:model') or LLMs")
-    for item in fallback:
-        if isinstance(item, str):
-            split(item)
+    for key, least in (("retries", 0), ("concurrency", 1)):
+        value = policies.get(key, least)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ConfigError(f"{key}={value!r}: must be a whole number from {least}")
+    rate = policies.get("requests_per_minute", 1)
+    if not isinstance(rate, (int, float)) or isinstance(rate, bool) or not 0 < rate < float("inf"):
+        raise ConfigError(f"requests_per_minute={rate!r}: must be a number above 0")
 
 
 def _texts(texts: str | Iterable[str]) -> tuple[str, ...]:
-    found = (texts,) if isinstance(texts, str) else tuple(texts)
+    try:
+        found = (texts,) if isinstance(texts, str) else tuple(texts)
+    except TypeError:
+        raise ConfigError(f"texts must be a text or a list of texts, not {type(texts).__name__}") from None
     for i, text in enumerate(found):
         if not isinstance(text, str):
             raise ConfigError(f"texts[{i}] is {type(text).__name__}, not str")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from queue import SimpleQueue
 from typing import Any, Literal, TypeVar
 
 from .errors import ConfigError, GenkitError
@@ -16,40 +17,65 @@ OnError = Literal["raise", "return"]
 
 
 def map_calls(call: Callable[[P], Any], items: Iterable[P], *, concurrency: int, on_error: OnError) -> list[Any]:
-    """Call in threads; the first failure stops new calls, and is raised when the running ones are over."""
-    _check(concurrency, on_error)
+    """Call in threads; the first failure stops new calls, and is raised when the running ones are over.
+
+    The threads are daemons: an interrupted program ends at once, and does not wait for the calls under way.
+    """
+    _check(items, concurrency, on_error)
     results: dict[int, Any] = {}
-    waiting: dict[Future[Any], int] = {}
+    todo: SimpleQueue[tuple[int, P] | None] = SimpleQueue()
+    done: SimpleQueue[tuple[int, Any, BaseException | None]] = SimpleQueue()
+    threads: list[threading.Thread] = []
+    failure: BaseException | None = None
+    running = 0
     numbered = enumerate(items)
-    with ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix="genkit-map") as pool:
-        more = True
-        while more or waiting:
-            while more and len(waiting) < concurrency:
-                following = next(numbered, None)
-                if following is None:
-                    more = False
-                else:
-                    waiting[pool.submit(call, following[1])] = following[0]
-            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in done:
-                results[waiting.pop(future)] = _outcome(future, on_error)
+    try:
+        while failure is None and (following := next(numbered, None)) is not None:
+            todo.put(following)
+            running += 1
+            if len(threads) < concurrency:
+                threads.append(threading.Thread(target=_work, args=(call, todo, done), daemon=True))
+                threads[-1].start()
+            if running == concurrency:
+                failure = _collect(done, results, on_error)
+                running -= 1
+        while running:
+            ended = _collect(done, results, on_error)
+            failure = failure or ended
+            running -= 1
+    finally:
+        for _ in threads:
+            todo.put(None)
+    if failure is not None:
+        raise failure
     return [results[i] for i in range(len(results))]
 
 
-def _outcome(future: Future[Any], on_error: OnError) -> Any:
-    try:
-        return future.result()
-    except GenkitError as error:
-        if on_error == "raise":
-            raise
+def _work(call: Callable[[P], Any], todo: SimpleQueue[tuple[int, P] | None], done: SimpleQueue[Any]) -> None:
+    while (item := todo.get()) is not None:
+        number, prompt = item
+        try:
+            done.put((number, call(prompt), None))
+        except BaseException as error:  # noqa: BLE001  # raised again in the caller's thread
+            done.put((number, None, error))
+
+
+def _collect(
+    done: SimpleQueue[tuple[int, Any, BaseException | None]], results: dict[int, Any], on_error: OnError
+) -> BaseException | None:
+    """Take in one outcome; return it if it is a failure that ends the work."""
+    number, result, error = done.get()
+    if error is not None and not (on_error == "return" and isinstance(error, GenkitError)):
         return error
+    results[number] = result if error is None else error
+    return None
 
 
 async def amap_calls(
     call: Callable[[P], Awaitable[Any]], items: Iterable[P], *, concurrency: int, on_error: OnError
 ) -> list[Any]:
     """Call in tasks; with on_error="raise", the first failure cancels the others."""
-    _check(concurrency, on_error)
+    _check(items, concurrency, on_error)
     results: dict[int, Any] = {}
     numbered = enumerate(items)
     workers = [asyncio.create_task(_worker(call, numbered, results, on_error)) for _ in range(concurrency)]
@@ -74,8 +100,10 @@ async def _worker(
             results[i] = error
 
 
-def _check(concurrency: int, on_error: str) -> None:
-    if concurrency < 1:
-        raise ConfigError(f"concurrency={concurrency}: at least one call must be able to run")
+def _check(items: object, concurrency: object, on_error: str) -> None:
+    if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
+        raise ConfigError(f"prompts must be an iterable of prompts, not one {type(items).__name__}")
+    if not isinstance(concurrency, int) or concurrency < 1:
+        raise ConfigError(f"concurrency={concurrency!r}: must be a whole number from 1")
     if on_error not in ("raise", "return"):
         raise ConfigError(f"on_error={on_error!r}: must be 'raise' or 'return'")

@@ -18,6 +18,13 @@ Prompt: TypeAlias = "str | Part | Message | Sequence[str | Part | Message]"
 
 _PARTS: tuple[type, ...] = get_args(get_args(Part)[0])
 _SETTINGS = frozenset(Settings.model_fields)
+# Keywords that are right, and in the wrong place in a call.
+_CONSTRUCTION = frozenset(
+    {"model", "backend", "api_key", "base_url", "client", "http_client", "retries", "fallback"}
+) | {
+    "concurrency",
+    "requests_per_minute",
+}
 # What `require` may name beside settings: things a backend may have to drop or change.
 _REQUIRABLE = _SETTINGS | {"tools", "output_schema", "system", "dimensions", "input_type", "media", "thinking"}
 
@@ -31,6 +38,7 @@ class Asking:
     on_unsupported: OnUnsupported = "warn"
     require: frozenset[str] = frozenset()
     extra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    backend: str = ""
 
     def over(
         self,
@@ -46,19 +54,20 @@ class Asking:
         if given:
             changes["settings"] = settings(given, over=self.settings)
         if system is not None:
-            changes["system"] = system
+            changes["system"] = _text(system, "system")
         if on_unsupported is not None:
             changes["on_unsupported"] = _on_unsupported(on_unsupported)
         if require is not None:
             changes["require"] = self.require | _require(require)
         if extra is not None:
-            changes["extra"] = _merged(self.extra, _extra(extra))
+            changes["extra"] = _merged(self.extra, _extra(extra, own=self.backend))
         return replace(self, **changes) if changes else self
 
     def request(
         self, model: str, prompt: Prompt, *, tools: Sequence[Tool] = (), output_schema: Schema | None = None
     ) -> Request:
         """Return the request for one prompt."""
+        _check_form(tools, output_schema)
         return Request(
             model=model,
             messages=messages(prompt, system=self.system),
@@ -68,9 +77,31 @@ class Asking:
             **self.common(),
         )
 
+    def under(self, request: Request) -> Request:
+        """Return a request of another `LLM` with these defaults under what it says itself: for a fallback."""
+        own: dict[str, Any] = {name: getattr(self.settings, name) for name in self.settings.model_fields_set}
+        said = {name: getattr(request.settings, name) for name in request.settings.model_fields_set}
+        changes: dict[str, Any] = {
+            "settings": Settings(**{**own, **said}),
+            "extra": _merged(self.extra, request.extra),
+            "require": self.require | request.require,
+        }
+        if self.system and request.messages[0].role != "system":
+            changes["messages"] = (Message.system(self.system), *request.messages)
+        if request.on_unsupported == "warn":
+            changes["on_unsupported"] = self.on_unsupported
+        return request.model_copy(update=changes)
+
     def common(self) -> dict[str, Any]:
         """Return the fields that every kind of request has."""
         return {"extra": self.extra, "on_unsupported": self.on_unsupported, "require": self.require}
+
+
+def _check_form(tools: Any, output_schema: Any) -> None:
+    if not isinstance(tools, Sequence) or not all(isinstance(tool, Tool) for tool in tools):
+        raise ConfigError(f"tools={tools!r:.80}: must be a list of Tool")
+    if not isinstance(output_schema, Schema | None):
+        raise ConfigError(f"output_schema must be a Schema, not {type(output_schema).__name__}")
 
 
 def settings(given: Mapping[str, Any], *, over: Settings | None = None) -> Settings:
@@ -81,6 +112,8 @@ def settings(given: Mapping[str, Any], *, over: Settings | None = None) -> Setti
         ConfigError: For a value that cannot be.
     """
     for name in given:
+        if name in _CONSTRUCTION:
+            raise UnknownSetting(f"{name!r} is said to LLM(...) or with_(...), not to a call")
         if name not in _SETTINGS:
             raise UnknownSetting(
                 f"unknown setting {name!r}{suggest(name, _SETTINGS)}; settings: {', '.join(sorted(_SETTINGS))}; "
@@ -142,22 +175,32 @@ def _says_something(message: Message) -> bool:
     return any(not isinstance(part, Text) or part.text for part in message.parts)
 
 
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise ConfigError(f"{name} must be text, not {type(value).__name__}")
+    return value
+
+
 def _on_unsupported(value: str) -> OnUnsupported:
     if value not in get_args(OnUnsupported):
         raise ConfigError(f"on_unsupported={value!r}: must be one of {', '.join(get_args(OnUnsupported))}")
     return value  # type: ignore[return-value]  # checked above
 
 
-def _require(names: Iterable[str]) -> frozenset[str]:
+def _require(names: Any) -> frozenset[str]:
+    if not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"require={names!r}: must be names of settings")
     found = frozenset([names] if isinstance(names, str) else names)
     for name in sorted(found - _REQUIRABLE):
         raise UnknownSetting(f"require names {name!r}, which is no setting{suggest(name, _REQUIRABLE)}")
     return found
 
 
-def _extra(extra: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+def _extra(extra: Any, *, own: str) -> Mapping[str, Mapping[str, Any]]:
+    if not isinstance(extra, Mapping):
+        raise ConfigError(f"extra={extra!r}: must be a dict, as in extra={{'openai': {{'user': 'u1'}}}}")
     for backend, options in extra.items():
-        if backend not in TABLE and backend not in known():
+        if backend not in TABLE and backend != own and backend not in known():
             raise UnknownSetting(f"extra names backend {backend!r}, which is none{suggest(backend, known())}")
         if not isinstance(options, Mapping):
             raise ConfigError(

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from .errors import ConfigError
+from .errors import ConfigError, StreamClosed
 from .types import Event, Response, TextDelta, ThinkingDelta
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = ["AsyncStream", "Stream"]
 _UNENTERED = (
     "a stream must be entered by 'with', as in 'with llm.stream(...) as s', so that it is closed when it is left"
 )
+_CLOSED = "the stream was closed while it was being opened"
 _UNFINISHED = (
     "the stream is not over, so it has no response yet: read it to its end, or leave the 'with' block; "
     "a stream that was left has the partial response"
@@ -97,11 +99,25 @@ class AsyncStream:
         self._open = open_
         self._live: AsyncLive | None = None
         self._entered = False
+        self._closed = False
+        self._opener: Any = None
 
     async def __aenter__(self) -> Self:
         self._entered = True
+        if self._closed:
+            raise StreamClosed(_CLOSED)
         if self._live is None:
-            self._live = await self._open()
+            asyncio: Any = import_module("asyncio")
+            self._opener = asyncio.current_task()
+            try:
+                self._live = await self._open()
+            except asyncio.CancelledError:
+                if not self._closed:
+                    raise
+                self._opener.uncancel()
+                raise StreamClosed(_CLOSED, sent=True) from None
+            finally:
+                self._opener = None
         return self
 
     async def __aexit__(
@@ -136,8 +152,11 @@ class AsyncStream:
 
     async def aclose(self) -> None:
         """Leave the stream and close its connection; another task's reader then gets `StreamClosed`."""
+        self._closed = True
         if self._live is not None:
             await self._live.aclose()
+        elif self._opener is not None:
+            self._opener.cancel()
 
     def _running(self) -> AsyncLive:
         if self._live is None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic_core import to_jsonable_python
 from typing_extensions import TypeVar
 
 __all__ = [
@@ -87,7 +88,7 @@ def _plain(value: object) -> object:
         return base64.b64encode(value).decode()
     if isinstance(value, frozenset):
         return sorted(value)
-    raise TypeError(f"{type(value).__name__} has no JSON form")
+    return to_jsonable_python(value)
 
 
 def _encodable(text: str) -> bool:
@@ -110,10 +111,10 @@ class Value(BaseModel):
         pydantic's own serializer refuses lone surrogates in fields and replaces them, without a word, in the keys of
         free-form JSON such as `native`.
         """
-        indent = options.pop("indent", None)
+        indent, escape = options.pop("indent", None), options.pop("ensure_ascii", False)
         separators = (",", ":") if indent is None else None
         data = self.model_dump(**options)
-        text = json.dumps(data, indent=indent, separators=separators, default=_plain, ensure_ascii=False)
+        text = json.dumps(data, indent=indent, separators=separators, default=_plain, ensure_ascii=escape)
         if text.isascii() or _encodable(text):
             return text
         return json.dumps(data, indent=indent, separators=separators, default=_plain)
@@ -125,7 +126,7 @@ class Value(BaseModel):
         # pydantic's JSON parser refuses escaped lone surrogates; the standard library's takes them.
         return (
             cls.model_validate(json.loads(text), **options)
-            if "\\ud" in text
+            if "\\ud" in text.lower()
             else super().model_validate_json(text, **options)
         )
 
@@ -344,6 +345,8 @@ def _tool_choice(value: object) -> object:
 
 
 def _stop(value: object) -> object:
+    if value is None:
+        return ()
     return (value,) if isinstance(value, str) else value
 
 
@@ -366,7 +369,8 @@ class Settings(Value):
         tool_choice: "auto", "none", "required", or a `ToolChoice`. Guaranteed or refused.
         parallel_tool_calls: Whether one answer may hold several tool calls.
         cache_prompt: Ask the vendor to cache the prompt: True, or for "5m" or "1h".
-        timeout: Seconds for the whole call, or `Timeouts`; None waits for ever. Guaranteed or refused.
+        timeout: Seconds for the whole call (the other limits then have their defaults), or `Timeouts`; None waits for
+            ever. Guaranteed or refused.
     """
 
     temperature: float | None = Field(default=None, ge=0)
@@ -543,7 +547,7 @@ class TokenLogprob:
     """One token with its natural log-probability, and the likeliest alternatives in its place."""
 
     token: str
-    logprob: float
+    logprob: Annotated[float, Field(allow_inf_nan=True)]
     top: tuple[TokenLogprob, ...] = ()
 
 

@@ -110,27 +110,49 @@ def test_a_reader_that_goes_away_ends_it_without_noise() -> None:
 def test_an_interrupt_is_exit_code_130(tmp_path: Path) -> None:
     script = tmp_path / "slow.py"
     script.write_text(
-        "import sys, genkit_llm\nfrom genkit.backends.mock import Mock\n"
-        "take = Mock.take\n"
-        "def slow(self, request):\n    self.reply('one two', delay=30.0)\n"
-        "    print('ready', file=sys.stderr, flush=True)\n    return take(self, request)\n"
-        "Mock.take = slow\nsys.argv = ['genkit', 'run', 'hi', '-m', 'mock:']\ngenkit_llm.main()\n"
+        "import sys, time, genkit_llm\nfrom genkit.backends.mock import Mock\n"
+        "def slow(self, request):\n    print('ready', file=sys.stderr, flush=True)\n    time.sleep(30)\n"
+        "Mock.stream = slow\nsys.argv = ['genkit', 'run', 'hi', '-m', 'mock:']\ngenkit_llm.main()\n"
     )
-    process = subprocess.Popen(
-        [sys.executable, str(script)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=_clean(),
-    )
-    assert process.stderr is not None
-    assert process.stderr.readline() == "ready\n"
-    time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, str(script)], text=True, env=_clean(), **pipes) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "ready\n"
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "Traceback" not in errors
+
+
+def test_a_full_disk_is_one_line() -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-c", "import genkit_llm; genkit_llm.main()", "run", "hi", "-m", "mock:"],
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            env=_clean(),
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "genkit: cannot write the answer: No space left on device\n"
+
+
+def test_standard_input_that_is_no_text_is_one_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import genkit_llm; genkit_llm.main()", "run", "-m", "mock:"],
+        input=b"\xff\xfe",
+        capture_output=True,
+        timeout=60,
+        env={**_clean(), "PYTHONIOENCODING": "utf-8:strict"},
+        check=False,
+    )
+    assert done.returncode == 2
+    assert b"no utf-8 text" in done.stderr
+    assert b"Traceback" not in done.stderr
 
 
 def test_the_models_of_this_machine_are_listed(tmp_path: Path) -> None:

@@ -97,3 +97,9 @@ def test_errors_are_caught_by_pythons_own_class_for_the_same_thing(kind: type, b
 def test_a_near_name_is_suggested_and_a_far_one_is_not() -> None:
     assert suggest("temprature", ["temperature", "top_p"]) == ", did you mean 'temperature'?"
     assert suggest("xyz", ["temperature", "top_p"]) == ""
+
+
+def test_a_far_end_that_gave_up_waiting_may_be_asked_again() -> None:
+    error = from_status(408, "slow")
+    assert isinstance(error, Timeout)
+    assert error.phase != "total"

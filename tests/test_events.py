@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genkit.events import Blocks, fold, load_json, parse_arguments, replay
+from genkit.events import Blocks, dump_json, fold, load_json, parse_arguments, replay
 from genkit.types import (
     BlockEnd,
     BlockStart,
@@ -117,6 +117,7 @@ def test_a_part_that_came_whole_keeps_its_place() -> None:
         ("{broken", None, "{broken"),
         ("null", None, "null"),
         ('{"a": NaN}', None, '{"a": NaN}'),
+        ('{"a": 1e400}', None, '{"a": 1e400}'),
         ('{"a": "\\ud83d", "b": Infinity}', None, '{"a": "\\ud83d", "b": Infinity}'),
     ],
 )
@@ -151,3 +152,17 @@ def test_json_with_lone_surrogates_is_read(data: str | bytes) -> None:
 def test_what_is_no_json_is_an_error(data: str | bytes) -> None:
     with pytest.raises(ValueError, match=r"EOF|expected|Expecting|Unterminated|[Ii]nvalid"):
         load_json(data)
+
+
+def test_json_that_is_nested_too_deeply_is_an_error_like_any_other() -> None:
+    with pytest.raises(ValueError, match=r"deep|recursion"):
+        load_json("[" * 200_000 + '"\\ud83d"')
+
+
+def test_json_is_written_even_with_half_a_character() -> None:
+    assert load_json(dump_json({"a": "\ud83d", "b": 1.5})) == {"a": "\ud83d", "b": 1.5}
+
+
+def test_a_partial_answer_keeps_its_alternatives() -> None:
+    events = [BlockStart(0, "text"), TextDelta(0, "a"), BlockStart(0, "text", candidate=1), TextDelta(0, "b", 1)]
+    assert [other.message.text for other in fold(events).alternatives] == ["b"]

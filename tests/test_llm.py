@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import subprocess
+import sys
 import threading
 from typing import Any, get_type_hints
 
@@ -18,6 +20,7 @@ from genkit.errors import (
     InvalidRequest,
     RateLimited,
     ServerError,
+    Timeout,
     UnknownBackend,
     UnknownSetting,
     Unsupported,
@@ -75,8 +78,27 @@ def test_an_option_of_another_backend_is_an_error() -> None:
         LLM("mock:", base_url="http://x")
 
 
-@pytest.mark.parametrize("wrong", [{"retries": -1}, {"retries": True}, {"fallback": "mock:"}, {"fallback": [3]}])
-def test_policies_that_cannot_be_are_errors(wrong: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"retries": -1},
+        {"retries": True},
+        {"fallback": "mock:"},
+        {"fallback": [3]},
+        {"fallback": 5},
+        {"concurrency": 0},
+        {"concurrency": 1.5},
+        {"concurrency": "x"},
+        {"requests_per_minute": "60"},
+        {"requests_per_minute": 0},
+        {"backend": "mock"},
+        {"system": 5},
+        {"extra": "openai"},
+        {"require": 5},
+        {"require": [5]},
+    ],
+)
+def test_options_that_cannot_be_are_errors_at_construction(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         LLM("mock:", **wrong)
 
@@ -89,7 +111,7 @@ def test_a_fallback_is_checked_when_it_is_written() -> None:
 def test_making_one_needs_no_key_and_does_nothing(monkeypatch: Any) -> None:
     monkeypatch.setattr("socket.socket", None)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    assert LLM("openai:gpt-5-mini")._core._stack is None
+    assert not LLM("openai:gpt-5-mini")._core.source
 
 
 def test_a_key_is_in_no_repr() -> None:
@@ -293,3 +315,105 @@ def test_usage_and_features_are_those_of_the_backend() -> None:
     llm, _ = mocked(timeout=Timeouts(total=5))
     assert llm.generate("one two").usage == Usage(input=2, output=2)
     assert "temperature" in llm.features.settings
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"tools": [print]}, {"tools": 5}, {"output_schema": {"type": "object"}}, {"system": 5}]
+)
+def test_a_call_with_something_else_in_place_of_a_value_is_a_typed_error(wrong: dict[str, Any]) -> None:
+    llm, mock = mocked()
+    with pytest.raises(ConfigError):
+        llm.generate("hi", **wrong)
+    assert mock.calls == ()
+
+
+@pytest.mark.parametrize("wrong", [{"dimensions": 0}, {"dimensions": "a"}, {"input_type": "foo"}])
+def test_embedding_options_that_cannot_be_are_typed_errors(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        mocked()[0].embed("a", **wrong)
+
+
+def test_a_model_that_is_no_text_is_a_typed_error() -> None:
+    for model in (5, ""):
+        with pytest.raises(ConfigError):
+            LLM(model)  # type: ignore[arg-type]
+
+
+def test_one_text_is_no_list_of_prompts() -> None:
+    with pytest.raises(ConfigError, match="iterable of prompts"):
+        mocked()[0].map("hello")
+    with pytest.raises(ConfigError, match="iterable of prompts"):
+        asyncio.run(mocked()[0].amap("hello"))
+
+
+def test_a_keyword_of_the_constructor_is_named_as_one_in_a_call() -> None:
+    with pytest.raises(UnknownSetting, match=r"said to LLM"):
+        LLM("mock:").generate("hi", retries=0)  # type: ignore[call-arg]
+
+
+def test_stop_of_none_says_nothing() -> None:
+    assert mocked()[0].generate("hi", stop=None).text == "hi"  # type: ignore[arg-type]
+
+
+def test_a_fallbacks_own_settings_lie_under_what_the_call_says() -> None:
+    first, second = Mock(), Mock()
+    first.fail(ServerError("down", sent=True))
+    other = LLM(backend=second, system="be terse", temperature=0, seed=7, require={"seed"}, extra={"mock": {"a": 1}})
+    LLM(backend=first, retries=0, fallback=[other], temperature=0.5).generate("hi", max_tokens=9)
+    [asked] = second.calls
+    assert (asked.settings.temperature, asked.settings.seed, asked.settings.max_tokens) == (0.5, 7, 9)
+    assert asked.messages[0] == Message.system("be terse")
+    assert (asked.require, asked.extra) == ({"seed"}, {"mock": {"a": 1}})
+
+
+def test_a_fallback_may_be_any_iterable() -> None:
+    mock = Mock()
+    mock.fail(ServerError("down", sent=True))
+    assert LLM(backend=mock, retries=0, fallback=(m for m in ["mock:"])).generate("hi").text == "hi"  # type: ignore[arg-type]
+
+
+def test_a_copy_with_other_retries_keeps_backend_and_limit() -> None:
+    llm = LLM("mock:", requests_per_minute=1)
+    llm.generate("a")
+    with pytest.raises(Timeout, match="requests_per_minute"):
+        llm.with_(retries=0).generate("b", timeout=1)
+
+
+def test_a_copy_with_another_limit_keeps_the_backend() -> None:
+    llm, mock = mocked()
+    llm.with_(concurrency=2).generate("a")
+    assert len(mock.calls) == 1
+
+
+def test_none_says_nothing_in_a_copy() -> None:
+    llm = LLM("openai:gpt-5", base_url="http://x/v1")
+    assert llm.with_(base_url=None, api_key="k")._core.connection.options == {"base_url": "http://x/v1", "api_key": "k"}
+
+
+def test_a_copy_with_another_backend_goes_by_its_name() -> None:
+    other = LLM("openai:gpt-5", api_key="secret").with_(backend=Mock(name="mine"))
+    assert other.model.startswith("mine:")
+    assert other.generate("hi", extra={"mine": {"a": 1}}).backend == "mine"
+    assert other.with_("mine:b").model == "mine:b"
+
+
+def test_the_backend_of_another_package_takes_what_its_constructor_takes(monkeypatch: Any) -> None:
+    class Point:
+        name = "acme"
+        value = "genkit.backends.openai:OpenAI"
+
+    monkeypatch.setattr("genkit.backends._entry_points", lambda: [Point])
+    assert LLM("acme:x", api_key="k", base_url="http://127.0.0.1:9/v1").plan("hi").backend == "acme"
+    with pytest.raises(ConfigError, match="entry point"):
+        LLM("acme:x", device="cpu").plan("hi")
+
+
+def test_an_interrupted_map_does_not_wait_for_the_calls_under_way() -> None:
+    script = (
+        "import os, signal, threading\nfrom genkit.mapping import map_calls\n"
+        "threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "try:\n    map_calls(lambda _: threading.Event().wait(60), [1, 2], concurrency=2, on_error='raise')\n"
+        "except KeyboardInterrupt:\n    print('interrupted')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=20, check=False)
+    assert done.stdout == "interrupted\n", done.stderr

@@ -161,3 +161,23 @@ def test_only_the_first_of_several_answers_is_in_text() -> None:
     with llm.stream("a b", n=3) as stream:
         assert "".join(stream.text) == "a b"
     assert len(stream.response.alternatives) == 2
+
+
+def test_an_async_stream_closed_while_it_opens_ends_its_reader() -> None:
+    llm, mock = mocked()
+    mock.reply("late", delay=30.0)
+
+    async def run() -> None:
+        stream = llm.astream("hi")
+
+        async def read() -> None:
+            async with stream:
+                pass
+
+        reader = asyncio.create_task(read())
+        await asyncio.sleep(0.05)
+        await stream.aclose()
+        with pytest.raises(StreamClosed):
+            await asyncio.wait_for(reader, 2)
+
+    asyncio.run(run())

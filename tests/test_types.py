@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from genkit.types import (
     Audio,
@@ -200,3 +201,24 @@ def test_a_message_gives_its_text_and_its_tool_calls() -> None:
     call = ToolCall(id="1", name="f", arguments={})
     message = Message.assistant("a", Thinking(text="hm"), "b", call)
     assert (message.text, message.tool_calls) == ("ab", (call,))
+
+
+def test_a_typed_output_survives_json() -> None:
+    class Trip(BaseModel):
+        day: date
+
+    response = Response[Trip](message=Message.assistant("a"), finish="stop", output=Trip(day=date(2026, 1, 2)))
+    assert Response[Trip].model_validate_json(response.model_dump_json()) == response
+
+
+def test_an_impossible_token_survives_json() -> None:
+    response = Response[Any](
+        message=Message.assistant("a"), finish="stop", logprobs=(TokenLogprob("a", float("-inf")),)
+    )
+    assert Response[Any].model_validate_json(response.model_dump_json()) == response
+
+
+def test_json_may_be_asked_for_in_ascii_and_indented() -> None:
+    assert Text(text="é").model_dump_json(ensure_ascii=True).isascii()
+    assert "\n" in Text(text="é").model_dump_json(indent=2)
+    assert Text.model_validate_json('{"text": "\\uD83D"}').text == "\ud83d"

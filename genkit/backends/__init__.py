@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from ..errors import ConfigError, MissingExtra, UnknownBackend, UnknownSetting, suggest
+from ..errors import ConfigError, GenkitError, MissingExtra, UnknownBackend, UnknownSetting, suggest
 from .base import Backend
 from .services import SERVICES
 
@@ -29,14 +29,14 @@ class Row:
 
     Attributes:
         target: "module:Class"; constructed as `Class(name=..., **options)`.
-        options: The keywords its constructor takes beside `name`.
+        options: The keywords its constructor takes beside `name`; None where only the constructor knows.
         needs: Modules that must be importable, with the extra that installs them.
         hint: What the part after the colon is, for error messages.
         default_model: The model of "name:" without one, where that makes sense.
     """
 
     target: str
-    options: frozenset[str] = frozenset()
+    options: frozenset[str] | None = frozenset()
     needs: Mapping[str, str] = field(default_factory=dict)
     hint: str = "model"
     default_model: str | None = None
@@ -88,7 +88,7 @@ def find(name: str) -> Row:
         return TABLE[name]
     for point in _entry_points():
         if point.name == name:
-            return Row(point.value)
+            return Row(point.value, options=None)
     raise UnknownBackend(f"unknown backend {name!r}{suggest(name, known())}; known: {', '.join(known())}")
 
 
@@ -112,7 +112,9 @@ def load(name: str, **options: Any) -> Backend:
         MissingExtra: If what it needs is not installed; the message is the command that installs it.
     """
     row = find(name)
-    if name in TABLE and (unknown := sorted(options.keys() - row.options)):
+    if row.options is None:
+        return _foreign(name, row.target, options)
+    if unknown := sorted(options.keys() - row.options):
         takes = f"it takes {', '.join(sorted(row.options))}" if row.options else "it takes none"
         raise UnknownSetting(
             f"backend {name!r} has no option {unknown[0]!r}{suggest(unknown[0], row.options)}; {takes}", backend=name
@@ -129,4 +131,18 @@ def load(name: str, **options: Any) -> Backend:
             f"backend {name!r} needs {missing!r}: pip install 'genkit-llm[{extra}]'", backend=name
         ) from error
     backend: Backend = kind(name=name, **options)
+    return backend
+
+
+def _foreign(name: str, target: str, options: Mapping[str, Any]) -> Backend:
+    """Construct a backend of another package, whose import and constructor may fail as they like."""
+    module, _, attribute = target.partition(":")
+    try:
+        backend: Backend = getattr(import_module(module), attribute)(name=name, **options)
+    except GenkitError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"backend {name!r} of entry point {target!r} cannot be made: {type(error).__name__}: {error}", backend=name
+        ) from error
     return backend

@@ -69,7 +69,7 @@ class Backend(abc.ABC):
 
     def astream(self, request: Request) -> AsyncIterator[Event]:
         """Async twin of `stream`; what it returns has `aclose()`."""
-        return _pull(self.stream, request)
+        return _Pulled(lambda: self.stream(request))
 
     def embed(self, request: EmbedRequest) -> Embeddings:
         """Return one vector per text."""
@@ -123,26 +123,57 @@ async def in_thread(work: Callable[..., T], *arguments: Any) -> T:
     return result
 
 
-async def _pull(stream: Any, request: Request) -> AsyncIterator[Event]:
-    """Read a blocking stream in worker threads, one event at a time."""
-    asyncio: Any = import_module("asyncio")
-    events = await in_thread(stream, request)
-    reading: Any = None
-    try:
-        while True:
-            reading = asyncio.ensure_future(asyncio.to_thread(next, events, _END))
+class _Pulled:
+    """Reads a blocking stream in worker threads, one event at a time; closing it closes the stream at once."""
+
+    def __init__(self, open_: Callable[[], Iterator[Event]]) -> None:
+        self._open = open_
+        self._events: Iterator[Event] | None = None
+        self._reading: Any = None
+        self._over = False
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        if self._over:
+            raise StopAsyncIteration
+        asyncio: Any = import_module("asyncio")
+        self._reading = asyncio.ensure_future(in_thread(self._next))
+        try:
             # Shielded: a cancelled task must not leave a thread inside a generator that is about to be closed.
-            event = await asyncio.shield(reading)
-            reading = None
-            if event is _END:
-                return
-            yield event
-    finally:
-        close = getattr(events, "close", None)
-        if reading is not None and not reading.done():
-            await asyncio.wait([reading])
+            event = await asyncio.shield(self._reading)
+        except BaseException:
+            await self.aclose()
+            raise
+        if event is _END:
+            await self.aclose()
+            raise StopAsyncIteration
+        return event  # type: ignore[no-any-return]  # the sentinel is gone here
+
+    def _next(self) -> Any:
+        if self._events is None:
+            self._events = self._open()
+        return next(self._events, _END)
+
+    async def aclose(self) -> None:
+        """Close the stream, and wait until no thread is in it any more."""
+        self._over = True
+        close = getattr(self._events, "close", None)
+        reading, self._reading = self._reading, None
         if close is not None:
-            await in_thread(close)
+            try:
+                await in_thread(close)
+            except ValueError:  # a plain generator cannot be closed while a thread runs it
+                await _settled(reading)
+                await in_thread(close)
+        await _settled(reading)
+
+
+async def _settled(reading: Any) -> None:
+    """Wait for a read, whatever comes of it."""
+    if reading is not None:
+        await import_module("asyncio").gather(reading, return_exceptions=True)
 
 
 class Losses:

@@ -20,8 +20,9 @@ from pydantic_core import to_json
 from typing_extensions import override
 
 from ..errors import BadResponse, GenkitError, InvalidRequest, StreamClosed, StreamInterrupted, Transient
-from ..events import load_json, replay
+from ..events import dump_json, load_json, replay
 from ..transport import Abort, AsyncByteStream, ByteStream, HttpRequest, HttpResponse, Transport
+from ..transport.messages import masked_url
 from ..transport.sse import SSEParser
 from ..types import CallWarning, Done, Event, Plan, Request, Response, Timeouts, Timing
 from .base import Backend
@@ -125,7 +126,12 @@ class WireBackend(Backend):
         wire = self.encode(request, stream=stream)
         url, headers = self.placeholders(wire)
         return Plan(
-            backend=self.name, api=wire.api, url=url, headers={**headers}, body=wire.body, warnings=wire.warnings
+            backend=self.name,
+            api=wire.api,
+            url=masked_url(url),
+            headers={**headers},
+            body=wire.body,
+            warnings=wire.warnings,
         )
 
     # ------------------------------------------------------------ one exchange
@@ -184,7 +190,8 @@ class WireBackend(Backend):
             self._name(error)
             raise
         except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
-            misshapen = _misshapen(error, to_json(data, inf_nan_mode="strings"))
+            misshapen = _misshapen(error, dump_json(data).encode())
+            misshapen.request_id = exchange.headers.get("x-request-id")
             self._name(misshapen)
             raise misshapen from error
 
@@ -219,6 +226,7 @@ class _Reading:
         self._decoder = backend.decoder(wire)
         self._ready: deque[Event] = deque()
         self._over = False
+        self._sniffed = False
         self._failure: GenkitError | None = None
         self._started = time.time()
         self._clock = time.perf_counter()
@@ -257,8 +265,10 @@ class _Reading:
         try:
             return self._ready.popleft()
         except IndexError:
-            message = "the stream was closed while it was being read"
-            raise StreamClosed(message, backend=self._backend.name, sent=True) from None
+            raise self._was_closed() from None
+
+    def _was_closed(self) -> StreamClosed:
+        return StreamClosed("the stream was closed while it was being read", backend=self._backend.name, sent=True)
 
     def _check(self) -> None:
         """Raise the failure that waited for the events before it to be read."""
@@ -268,7 +278,8 @@ class _Reading:
     def _finish(self) -> None:
         """Queue what ends the stream, or raise when it ended without its terminator."""
         if not self._decoder.complete:
-            raise StreamInterrupted("the stream ended without its terminator; what arrived is in .response", sent=True)
+            where = "" if self._first is None else "; what arrived is in .response"
+            raise StreamInterrupted(f"the stream ended without its terminator{where}", sent=True)
         self._ready.extend(self._decoder.end())
         self._ready.append(Done(self.partial()))
         self._over = True
@@ -303,10 +314,12 @@ class _Reading:
         error.response = error.response or partial
         return error
 
-    @property
-    def _is_stream(self) -> bool:
-        kind = self._headers.get("content-type", "").partition(";")[0].strip().lower()
-        return kind not in ("application/json", "text/html", "text/plain", "application/xml", "text/xml")
+    def _is_whole(self, chunk: bytes) -> bool:
+        """Tell by the first byte whether an answer is JSON or a page in place of a stream; content types lie."""
+        if self._sniffed or not (start := chunk.lstrip()[:1]):
+            return False
+        self._sniffed = True
+        return start in b"{[<"
 
 
 class WireStream(_Reading):
@@ -347,6 +360,8 @@ class WireStream(_Reading):
             chunk = next(source, None)
             if chunk is None:
                 self._finish()
+            elif self._is_whole(chunk):
+                self._whole(chunk + source.read())
             else:
                 if self._feed(chunk):
                     source.event()
@@ -360,8 +375,6 @@ class WireStream(_Reading):
         self._headers = source.headers
         if source.status >= 400:
             raise self._backend.failure(source.status, source.headers, source.read())
-        if not self._is_stream:
-            self._whole(source.read())
         return source
 
     def close(self) -> None:
@@ -378,6 +391,8 @@ class AsyncWireStream(_Reading):
     """Async twin of `WireStream`. `aclose()` may be called from another task; the reader then ends at once."""
 
     _bytes: AsyncByteStream | None = None
+    _opener: asyncio.Task[Any] | None = None
+    _aborted = False
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
@@ -413,6 +428,9 @@ class AsyncWireStream(_Reading):
             except StopAsyncIteration:
                 self._finish()
                 return
+            if self._is_whole(chunk):
+                self._whole(chunk + await source.read())
+                return
             if self._feed(chunk):
                 source.event()
             if self._decoder.finished:
@@ -420,19 +438,32 @@ class AsyncWireStream(_Reading):
                 self._finish()
 
     async def _open(self) -> AsyncByteStream:
-        http = await self._backend.asign(self._wire, body_bytes(self._wire.body))
-        source = self._bytes = await self._backend.transport.aopen(http, self._wire.timeouts)
+        self._opener = asyncio.current_task()
+        try:
+            http = await self._backend.asign(self._wire, body_bytes(self._wire.body))
+            source = self._bytes = await self._backend.transport.aopen(http, self._wire.timeouts)
+        except asyncio.CancelledError:
+            if not self._aborted or self._opener is None:
+                raise
+            self._opener.uncancel()
+            raise self._was_closed() from None
+        finally:
+            self._opener = None
+        if self._over:
+            await source.aclose()
+            raise self._was_closed()
         self._headers = source.headers
         if source.status >= 400:
             raise self._backend.failure(source.status, source.headers, await source.read())
-        if not self._is_stream:
-            self._whole(await source.read())
         return source
 
     async def aclose(self) -> None:
         """End the stream and its connection; twice is fine."""
         self._over = True
         self._ready.clear()
+        if self._opener is not None and self._opener is not asyncio.current_task():
+            self._aborted = True
+            self._opener.cancel()
         if self._bytes is not None:
             await self._bytes.aclose()
 
@@ -459,6 +490,12 @@ def body_bytes(body: JSON) -> bytes:
 def _unsendable(value: Any, path: str = "body") -> str | None:
     match value:
         case str():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                pass
+            else:
+                return None
             at = next((i for i, c in enumerate(value) if "\ud800" <= c <= "\udfff"), None)
             if at is not None:
                 return (

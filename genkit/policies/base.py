@@ -190,7 +190,10 @@ class Policy(Backend):
                     effect = flow.send(outcome)
         except StopIteration as stop:
             if run.streaming and isinstance(stop.value, Response):
-                return Live(replay(stop.value), "", request, ())
+                live = Live(replay(stop.value), "", request, ())
+                if run.control is not None:
+                    run.control.watch(live)
+                return live
             return stop.value
 
     async def _adrive(self, run: _Run, request: AnyRequest) -> Any:
@@ -328,6 +331,6 @@ def within(request: AnyRequest, since: float) -> AnyRequest:
     if left is None:
         return request
     if left <= 0:
-        raise Timeout(f"the call took longer than timeout={request.settings.timeout.total} s", phase="total")
+        raise Timeout("the call was not done within its total time limit: timeout= can be raised", phase="total")
     timeouts = request.settings.timeout.model_copy(update={"total": left})
     return request.model_copy(update={"settings": request.settings.model_copy(update={"timeout": timeouts})})

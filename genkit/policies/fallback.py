@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,12 +46,19 @@ DEFAULT_ON: tuple[type[GenkitError], ...] = (
 class Target:
     """A backend with the model to ask it for; `label` is its name in reports, such as "openai:gpt-5".
 
-    A model of None is the request's own.
+    A model of None is the request's own. `adapt` says in the request what that target asks by default.
     """
 
     backend: Backend
     model: str | None
     label: str
+    adapt: Callable[[Request], Request] | None = None
+
+    def asked(self, request: Request) -> Request:
+        """Return the request as this target is asked."""
+        if self.adapt is not None:
+            request = self.adapt(request)
+        return request if self.model is None else request.model_copy(update={"model": self.model})
 
 
 class Fallback(Policy):
@@ -72,8 +80,8 @@ class Fallback(Policy):
         started = time.monotonic()
         failures: list[tuple[Target, GenkitError]] = []
         for target in self.targets:
-            asked = request if target.model is None else request.model_copy(update={"model": target.model})
             try:
+                asked = target.asked(request)
                 answer = yield Call(target.backend, within(asked, started) if failures else asked)
             except self.on as error:
                 failures.append((target, error))

@@ -17,12 +17,14 @@ from .streams import AsyncLive, Live
 
 __all__ = ["Limit"]
 
+LONGEST_WAIT = 60.0
+
 
 class Limit(Policy):
     """Let only so many calls run at once, and start them only so fast; across threads, tasks and event loops.
 
     A stream counts as running until it ends or is left. When the vendor says to wait (`RateLimited` with
-    `retry_after`), all callers wait. Waiting counts against the caller's total time limit.
+    `retry_after`, up to a minute), all callers wait. Waiting counts against the caller's total time limit.
 
     Args:
         inner: The backend.
@@ -80,7 +82,8 @@ class Limit(Policy):
         try:
             return (yield Call(self.inner, within(request, started)))
         except RateLimited as error:
-            if error.retry_after:
+            # A wait of hours is an exhausted quota: its own caller hears of it, the others try for themselves.
+            if error.retry_after and error.retry_after <= LONGEST_WAIT:
                 with self._lock:
                     self._next = max(self._next, self._clock() + error.retry_after)
             raise
@@ -106,20 +109,17 @@ class _Ticket:
 
     def __init__(self, *, up: bool) -> None:
         self.up = up
-        self._event: threading.Event | None = None
+        self._event = threading.Event()
         self._future: tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | None = None
 
     def wait(self, timeout: float | None) -> bool:
-        self._event = threading.Event()
-        # Called up between entering and now: the gate saw no event to set.
         if not self.up:
             self._event.wait(timeout)
         return self.up
 
     def close(self) -> None:
         """Stop waiting, without a place."""
-        if self._event is not None:
-            self._event.set()
+        self._event.set()
 
     async def await_(self, timeout: float | None) -> bool:  # noqa: ASYNC109  # a driver's effect, not an API
         loop = asyncio.get_running_loop()
@@ -129,16 +129,17 @@ class _Ticket:
             await asyncio.wait([future], timeout=timeout)
         return self.up
 
-    def call(self) -> None:
+    def call(self) -> bool:
+        """Give the place to the waiter; False when its event loop is closed, and with it the waiter."""
         self.up = True
-        if self._event is not None:
-            self._event.set()
+        self._event.set()
         if self._future is not None:
             loop, future = self._future
             try:
                 loop.call_soon_threadsafe(_resolve, future)
             except RuntimeError:
-                return  # the waiter's loop is closed, and with it the waiter
+                return False
+        return True
 
 
 def _resolve(future: asyncio.Future[None]) -> None:
@@ -174,9 +175,9 @@ class _Gate:
                     self._queue.remove(ticket)
                 return
             self._inside.remove(ticket)
-            if not self._queue:
-                self._free += 1
-                return
-            following = self._queue.popleft()
-            self._inside.add(following)
-            following.call()
+            while self._queue:
+                following = self._queue.popleft()
+                if following.call():
+                    self._inside.add(following)
+                    return
+            self._free += 1

@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
 from ..backends.base import AnyRequest
 from ..errors import GenkitError, StreamClosed, StreamInterrupted
 from ..events import fold
-from ..types import CallWarning, Done, Event, Message, Request, Response, Text, Usage
+from ..types import CallWarning, Done, Event, Request, Response, Text, Usage
 
 __all__ = ["AsyncLive", "Attempt", "Control", "Live", "Observer", "settle_all"]
 
@@ -55,10 +55,10 @@ def settle_all(observers: tuple[Observer, ...], attempt: Attempt) -> None:
 def failed_attempt(backend: str, request: AnyRequest, error: BaseException) -> Attempt | None:
     """Return how an attempt ended that raised; None when it never reached the wire."""
     if isinstance(error, GenkitError):
-        if isinstance(error, StreamClosed):
-            return Attempt(backend, request, "left", error=error, usage=estimate(request, error.response))
         if not error.sent:
             return None
+        if isinstance(error, StreamClosed):
+            return Attempt(backend, request, "left", error=error, usage=estimate(request, error.response))
         return Attempt(backend, request, "failed", error.response, error, estimate(request, error.response))
     outcome: Literal["failed", "left"] = "failed" if isinstance(error, Exception) else "left"
     return Attempt(backend, request, outcome, error=error, usage=estimate(request, None))
@@ -66,14 +66,19 @@ def failed_attempt(backend: str, request: AnyRequest, error: BaseException) -> A
 
 def estimate(request: AnyRequest, response: Response[Any] | None) -> Usage:
     """Return the usage of an answer that was cut short: the vendor's count if it arrived, else 4 characters a token."""
-    if response is not None and response.usage.total is not None:
-        return response.usage
+    known = response.usage if response is not None else Usage()
+    if known.total is not None:
+        return known
     if not isinstance(request, Request):
         return Usage(estimated=True)
     asked = sum(len(part.text) for message in request.messages for part in message.parts if isinstance(part, Text))
     got = len(response.text) if response is not None else 0
     thought = len(response.thinking) if response is not None else 0
-    return Usage(input=-(-asked // 4), output=-(-got // 4), reasoning=-(-thought // 4), estimated=True)
+    guesses = {"input": -(-asked // 4), "output": -(-got // 4), "reasoning": -(-thought // 4)}
+    if response is not None and known.reasoning == 0 and thought:
+        known = replace(known, reasoning=None)
+    filled: dict[str, Any] = {name: guess for name, guess in guesses.items() if getattr(known, name) is None}
+    return replace(known, **filled, estimated=True)
 
 
 class Closable(Protocol):
@@ -117,6 +122,7 @@ class _Ending:
         self._seen: list[Event] | None = None if hasattr(source, "partial") else []
         self._first: Event | None = None
         self._closed = False
+        self._begun = False
         self.response: Response[Any] | None = None
 
     def note(self, warning: CallWarning) -> None:
@@ -134,17 +140,13 @@ class _Ending:
     def _partial(self) -> Response[Any]:
         if self.response is not None:
             return self.response
-        if self._seen is None:
-            try:
-                partial: Response[Any] = self._source.partial()
-            except GenkitError:  # the wire never opened, so there is nothing
-                partial = Response(message=Message(role="assistant", parts=()), finish="other")
-        else:
-            partial = fold(self._seen)
+        return self._cut(self._source.partial() if self._seen is None else fold(self._seen))
+
+    def _cut(self, partial: Response[Any]) -> Response[Any]:
+        """Mark a response as cut short, with what is known here beside it."""
+        usage = estimate(self._request, partial)
         warnings = (*partial.warnings, *self._notes)
-        return partial.model_copy(
-            update={"complete": False, "usage": estimate(self._request, partial), "warnings": warnings}
-        )
+        return partial.model_copy(update={"complete": False, "usage": usage, "warnings": warnings})
 
     def _done(self, event: Done) -> Done:
         if self._notes:
@@ -156,18 +158,17 @@ class _Ending:
 
     def _fail(self, error: BaseException) -> None:
         if isinstance(error, GenkitError) and error.response is not None:
-            if error.response.usage.total is None:
-                usage = estimate(self._request, error.response)
-                error.response = error.response.model_copy(update={"usage": usage})
-            self.response = error.response
-        elif not isinstance(error, Exception):
+            error.response = self.response = self._cut(error.response)
+        else:
             self.response = self._partial()
+            if isinstance(error, GenkitError) and self.response.message.parts:
+                error.response = self.response
         self._end(failed_attempt(self._backend, self._request, error))
 
     def _leave(self) -> None:
-        partial = self._partial()
-        self.response = partial
-        self._end(Attempt(self._backend, self._request, "left", partial, usage=partial.usage))
+        self.response = partial = self._partial()
+        attempt = Attempt(self._backend, self._request, "left", partial, usage=partial.usage)
+        self._end(attempt if self._begun else None)
 
     def _end(self, attempt: Attempt | None) -> None:
         with self._lock:
@@ -182,9 +183,14 @@ class _Ending:
             for action in after:
                 action()
 
+    @property
+    def _whole(self) -> bool:
+        return self.response is not None and self.response.complete
+
     def _without_done(self) -> GenkitError:
         if self._closed:
-            return StreamClosed("the stream was closed while it was being read", backend=self._backend, sent=True)
+            message = "the stream was closed while it was being read"
+            return StreamClosed(message, backend=self._backend, sent=self._begun)
         return StreamInterrupted(
             "the stream ended without its Done event; what arrived is in .response",
             backend=self._backend,
@@ -207,10 +213,13 @@ class Live(_Ending):
         if self._first is not None:
             event, self._first = self._first, None
             return event
+        if self._closed and not self._whole:
+            raise self._without_done()
+        self._begun = True
         try:
             event = next(self._source)
         except StopIteration:
-            if self._ended and not self._closed:
+            if self._ended and (self._whole or not self._closed):
                 raise
             error = self._without_done()
             self._fail(error)
@@ -228,8 +237,6 @@ class Live(_Ending):
     def close(self) -> None:
         """Leave the stream; twice is fine."""
         self._first = None
-        if self._ended:
-            return
         self._closed = True
         close = getattr(self._source, "close", None)
         if close is not None:
@@ -238,7 +245,8 @@ class Live(_Ending):
             except ValueError:
                 # A plain generator that another thread is running; the reader ends at its next event.
                 return
-        self._leave()
+        if not self._ended:
+            self._leave()
 
 
 class AsyncLive(_Ending):
@@ -255,10 +263,13 @@ class AsyncLive(_Ending):
         if self._first is not None:
             event, self._first = self._first, None
             return event
+        if self._closed and not self._whole:
+            raise self._without_done()
+        self._begun = True
         try:
             event = await self._source.__anext__()
         except StopAsyncIteration:
-            if self._ended and not self._closed:
+            if self._ended and (self._whole or not self._closed):
                 raise
             error = self._without_done()
             self._fail(error)
@@ -268,6 +279,9 @@ class AsyncLive(_Ending):
             if isinstance(error, asyncio.CancelledError):
                 await self._close_source()
             raise
+        if self._closed:
+            await self._close_source()
+            raise self._without_done()
         if self._seen is not None:
             self._seen.append(event)
         return self._done(event) if type(event) is Done else event
@@ -275,13 +289,12 @@ class AsyncLive(_Ending):
     async def aclose(self) -> None:
         """Leave the stream; twice is fine."""
         self._first = None
-        if self._ended:
-            return
         self._closed = True
         try:
             await self._close_source()
         finally:
-            self._leave()
+            if not self._ended:
+                self._leave()
 
     async def _close_source(self) -> None:
         close = getattr(self._source, "aclose", None)

@@ -167,3 +167,35 @@ def test_a_setting_that_was_not_given_is_no_loss() -> None:
 
 def test_text_deltas_come_from_the_default_stream() -> None:
     assert [event.text for event in Blocking().stream(REQUEST) if isinstance(event, TextDelta)] == ["a b"]
+
+
+def test_closing_an_async_stream_reaches_a_blocking_source_at_once() -> None:
+    class Waking(Blocking):
+        """Its stream waits for ever, until somebody closes it."""
+
+        def stream(self, request: Request) -> Any:
+            closed = threading.Event()
+
+            class Events:
+                def __iter__(self) -> Any:
+                    return self
+
+                def __next__(self) -> Event:
+                    closed.wait(10)
+                    raise StopIteration
+
+                def close(self) -> None:
+                    closed.set()
+
+            return Events()
+
+    async def run() -> None:
+        stream: Any = Waking().astream(REQUEST)
+        reader = asyncio.create_task(anext(stream, None))
+        await asyncio.sleep(0.05)
+        await asyncio.wait_for(stream.aclose(), 2)
+        assert await asyncio.wait_for(reader, 2) is None
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(Waking().astream(REQUEST)), 0.05)
+
+    asyncio.run(run())

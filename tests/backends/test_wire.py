@@ -230,7 +230,7 @@ def test_a_plain_answer_where_a_stream_was_asked_for_is_read_as_one(read: Ask) -
 @BOTH
 @pytest.mark.parametrize(
     ("body", "said"),
-    [(b"<html>login</html>", "not JSON"), (b"[1]", "not an object"), (b"", "not JSON"), (b'{"txt":1}', "KeyError")],
+    [(b"<html>login</html>", "not JSON"), (b"[1]", "not an object"), (b'{"txt":1}', "KeyError")],
 )
 def test_an_answer_that_is_something_else_is_a_bad_response_that_quotes_it(ask: Ask, body: bytes, said: str) -> None:
     kind = "application/json" if body[:1] in b"{[" and body else "text/html"
@@ -238,6 +238,49 @@ def test_an_answer_that_is_something_else_is_a_bad_response_that_quotes_it(ask: 
         ask(Toy(far.url))
     assert caught.value.backend == "toy"
     assert body.decode() in str(caught.value)
+
+
+@PLAIN
+def test_an_empty_answer_is_a_bad_response(ask: Ask) -> None:
+    with FarEnd(answer(b"")) as far, pytest.raises(BadResponse, match="not JSON"):
+        ask(Toy(far.url))
+
+
+@STREAMED
+@pytest.mark.parametrize("kind", ["text/event-stream", "application/problem+json", "application/octet-stream", "x/y"])
+@pytest.mark.parametrize("cut", [1, 100])
+def test_an_error_in_place_of_a_stream_is_read_whatever_its_content_type(read: Ask, kind: str, cut: int) -> None:
+    body = b'\n{"error": "no credit"}'
+
+    def script(call: Call) -> None:
+        call.head(200, {"content-type": kind})
+        for i in range(0, len(body), cut):
+            call.chunk(body[i : i + cut])
+        call.end()
+
+    with FarEnd(script) as far, pytest.raises(ServerError, match="no credit"):
+        read(Toy(far.url))
+
+
+def test_an_async_stream_closed_by_another_task_while_it_opens_ends_its_reader_at_once() -> None:
+    waiting = threading.Event()
+
+    def script(call: Call) -> None:
+        waiting.set()
+        call.hold()
+
+    async def run(backend: Toy) -> None:
+        stream: Any = backend.astream(REQUEST)
+        reader = asyncio.create_task(anext(stream))
+        assert await asyncio.to_thread(waiting.wait, 2)
+        await stream.aclose()
+        with pytest.raises(StreamClosed):
+            await asyncio.wait_for(reader, 1)
+        await backend.aclose()
+
+    with FarEnd(script) as far:
+        asyncio.run(run(Toy(far.url)))
+        assert far.hung_up.wait(2)
 
 
 @STREAMED

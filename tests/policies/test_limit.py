@@ -208,3 +208,32 @@ def test_when_the_vendor_says_wait_every_caller_waits(way: Way) -> None:
 def test_a_limit_that_lets_nothing_through_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         Limit(Scripted(answer()), **wrong)
+
+
+def test_a_wait_of_hours_stalls_nobody_else() -> None:
+    limit = Limit(Scripted(RateLimited("quota", retry_after=3600.0), answer()), requests_per_minute=60_000)
+    with pytest.raises(RateLimited):
+        limit.generate(REQUEST)
+    assert limit.generate(request(timeout=1.0)).text == "hello"
+
+
+def test_a_stream_closed_before_it_waits_for_its_place_does_not_wait() -> None:
+    limit = Limit(Scripted(answer()), concurrency=1)
+    running, control = limit.open(REQUEST, None), Control()
+    control.close()
+    with pytest.raises(StreamClosed):
+        limit.open(REQUEST, control)
+    running.close()
+
+
+def test_an_event_loop_that_was_closed_takes_no_place_with_it() -> None:
+    limit = Limit(Scripted(answer()), concurrency=1)
+    running = limit.open(REQUEST, None)
+    loop = asyncio.new_event_loop()
+    waiter = loop.create_task(limit.agenerate(REQUEST))
+    loop.run_until_complete(asyncio.sleep(0.01))
+    loop.close()
+    running.close()
+    assert limit.generate(request(timeout=1.0)).text == "hello"
+    waiter._log_destroy_pending = False  # type: ignore[attr-defined]
+    waiter.get_coro().close()  # type: ignore[union-attr]

@@ -16,6 +16,7 @@ from genkit.errors import (
     RateLimited,
     StreamInterrupted,
     Timeout,
+    from_status,
 )
 from genkit.policies import Retry
 from tests.policies.backends import STREAMS, WAYS, Scripted, Watch, answer, failure, request
@@ -72,6 +73,12 @@ def test_a_total_time_limit_that_ended_is_not_repeated(way: Way) -> None:
     with pytest.raises(Timeout):
         way(quick(backend))
     assert len(backend.requests) == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_408_of_the_far_end_is_repeated(way: Way) -> None:
+    backend = Scripted(from_status(408, "slow"), answer("second"))
+    assert way(quick(backend)).text == "second"
 
 
 @pytest.mark.parametrize("way", WAYS)

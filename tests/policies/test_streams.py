@@ -13,8 +13,10 @@ import pytest
 
 from genkit.backends.mock import Mock
 from genkit.errors import GenkitError, ServerError, StreamClosed, StreamInterrupted
+from genkit.events import replay
 from genkit.policies import Control, Fallback, Limit, Policy, Retry, Target
-from genkit.types import Done, Event, Request, Response, TextDelta
+from genkit.policies.streams import estimate
+from genkit.types import Done, Event, Request, Response, TextDelta, Usage
 from tests.policies.backends import REQUEST, Scripted, Watch, answer, failure
 
 
@@ -234,3 +236,71 @@ def test_nothing_is_left_behind_by_many_streams() -> None:
 
     before = rounds(20)
     assert rounds(200) - before < 500
+
+
+def test_a_stream_closed_before_it_opened_is_not_settled() -> None:
+    watch = Watch(Scripted(answer()))
+    control = Control()
+    control.close()
+    with pytest.raises(StreamClosed) as caught:
+        watch.open(REQUEST, control)
+    assert not caught.value.sent
+    assert watch.attempts == []
+
+
+def test_a_broken_stream_of_a_plain_generator_keeps_what_arrived() -> None:
+    live = Policy(Scripted(failure(), after=2)).open(REQUEST, None)
+    with pytest.raises(ServerError) as caught:
+        list(live)
+    assert caught.value.response is not None
+    assert caught.value.response.text == "hello"
+    assert live.response is caught.value.response
+
+
+def test_a_fallbacks_warning_stays_on_a_partial_response() -> None:
+    broken = Scripted(failure(), after=2)
+    targets = Target(Scripted(failure()), None, "first:m"), Target(broken, None, "second:m")
+    live = Fallback(*targets).open(REQUEST, None)
+    with pytest.raises(ServerError) as caught:
+        list(live)
+    assert caught.value.response is not None
+    assert [warning.subject for warning in caught.value.response.warnings] == ["first:m"]
+
+
+def test_what_the_vendor_counted_stays_in_an_estimate() -> None:
+    request = REQUEST
+    counted = answer().model_copy(update={"usage": Usage(input=1234, output=None, cache_read=1000)})
+    usage = estimate(request, counted)
+    assert (usage.input, usage.cache_read, usage.output, usage.estimated) == (1234, 1000, 2, True)
+
+
+def test_an_async_reader_ends_when_another_task_closes_a_plain_generator() -> None:
+    class Slow(Scripted):
+        async def astream(self, request: Request) -> Any:
+            for event in replay(answer("one two")):
+                await asyncio.sleep(0.02)
+                yield event
+
+    async def run() -> None:
+        live = await Policy(Slow(answer())).aopen(REQUEST)
+        reader = asyncio.create_task(collect(live))
+        await asyncio.sleep(0.01)
+        await live.aclose()
+        with pytest.raises(StreamClosed):
+            await reader
+
+    async def collect(live: Any) -> None:
+        async for _ in live:
+            pass
+
+    asyncio.run(run())
+
+
+def test_leaving_at_the_last_event_still_closes_the_backend() -> None:
+    backend = Scripted(answer())
+    live = Policy(backend).open(REQUEST, None)
+    for event in live:
+        if isinstance(event, Done):
+            break
+    live.close()
+    assert backend.closed_streams == 1
