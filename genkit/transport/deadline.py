@@ -17,7 +17,8 @@ _ADVICE: dict[Phase, str] = {
     "connect": "no connection within {limit:g} s: check address, network and proxy, or raise the timeout 'connect'",
     "first": "no answer within {limit:g} s of sending: the timeout 'first' can be raised for slow models",
     "idle": "no event for {limit:g} s: the timeout 'idle' can be raised for slow models",
-    "total": "the call was not done within its {limit:g} s: the timeout 'total' can be raised",
+    # No number: policies above may have taken waiting and earlier tries off the limit that the caller set.
+    "total": "the call was not done within its total time limit: timeout= can be raised",
 }
 
 

@@ -39,10 +39,15 @@ class HttpRequest:
 
     def __repr__(self) -> str:
         shown = {name: "***" if name.lower() in _SECRET else value for name, value in self.headers.items()}
-        # Some services take the key as a query parameter, and a URL may hold a password.
-        url = re.sub(r"//[^/@]*@", "//***@", self.url.partition("?")[0])
-        query = "?***" if "?" in self.url else ""
-        return f"HttpRequest({self.method} {url}{query}, headers={shown!r}, content=<{len(self.content)} bytes>)"
+        return (
+            f"HttpRequest({self.method} {masked_url(self.url)}, headers={shown!r}, content=<{len(self.content)} bytes>)"
+        )
+
+
+def masked_url(url: str) -> str:
+    """Return a URL for people to see: without a user's name and password, and without keys in its query."""
+    url = re.sub(r"//[^/?#]*@", "//***@", url)
+    return re.sub(r"(?i)([?&][^=&]*(?:key|token|secret|sig|password|credential)[^=&]*=)[^&#]*", r"\1***", url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +88,16 @@ def target_of(url: str) -> Target:
         ConfigError: If it is not an absolute, percent-encoded http(s) URL.
     """
     if not _URL.fullmatch(url):
-        raise ConfigError(f"the URL of {url[:40]!r}... holds a space or a non-ASCII character: percent-encode it")
+        raise ConfigError(
+            f"the URL {masked_url(url)[:60]!r}... holds a space or a non-ASCII character: percent-encode it"
+        )
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise ConfigError(f"the URL {url[:60]!r} is malformed: {error}") from error
+        raise ConfigError(f"the URL {masked_url(url)[:60]!r} is malformed") from error
     if parts.scheme not in _PORTS or not host:
-        raise ConfigError(f"the URL {url[:60]!r} is not absolute: write it as https://host/path")
+        raise ConfigError(f"the URL {masked_url(url)[:60]!r} is not absolute: write it as https://host/path")
     if "@" in parts.netloc:
         raise ConfigError(f"the URL of host {host!r} holds a user or password: pass credentials as a header")
     # Cut from the string itself, so that it stays as it is; a bare "?" is dropped, because aiohttp cannot send it.

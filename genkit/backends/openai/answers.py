@@ -8,10 +8,10 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from ...errors import BadResponse
-from ...events import Block, Blocks, load_json
+from ...events import Block, Blocks, dump_json, load_json
 from ...types import (
     Audio,
     Candidate,
@@ -381,7 +381,7 @@ class _Answer:
 
     def _argue(self, block: Block, arguments: Any, events: list[Event]) -> None:
         # An object instead of its JSON text is a known deviation.
-        piece = arguments if isinstance(arguments, str) else to_json(arguments).decode() if arguments else ""
+        piece = arguments if isinstance(arguments, str) else dump_json(arguments) if arguments else ""
         if piece:
             events.append(self.blocks.add(block, piece))
 
@@ -476,7 +476,7 @@ def _keep_wording(block: Block) -> None:
         block.native = {**block.native, "input": text}
         return
     try:
-        same = to_json(from_json(text)).decode() == text if text else True
+        same = dump_json(load_json(text)) == text if text else True
     except ValueError:
         return
     if not same:

@@ -7,9 +7,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic_core import to_json
-
 from ...errors import InvalidRequest, Unsupported
+from ...events import dump_json
 from ...types import (
     Audio,
     Document,
@@ -205,7 +204,7 @@ class _Conversation:
         own = part.native if part.origin == self._origin and part.native else {}
         arguments = own.get("arguments") or part.raw
         if arguments is None:
-            arguments = to_json(part.arguments).decode() if part.arguments is not None else ""
+            arguments = dump_json(part.arguments) if part.arguments is not None else ""
         if own.get("type") == "function_call":
             self._legacy[part.id] = part.name
             fields["function_call"] = {"name": part.name, "arguments": arguments}
