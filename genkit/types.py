@@ -630,6 +630,8 @@ class Response(Value, Generic[T]):
 
 # ---------------------------------------------------------------- events: one per piece of a stream, so they are cheap
 
+# The deltas are not frozen, which would triple the cost of making them; nothing may change them all the same.
+
 
 @dataclass(frozen=True, slots=True)
 class BlockStart:
@@ -643,7 +645,7 @@ class BlockStart:
     kind: Literal["block_start"] = "block_start"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class TextDelta:
     """More text of part `index`."""
 
@@ -653,7 +655,7 @@ class TextDelta:
     kind: Literal["text_delta"] = "text_delta"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class ThinkingDelta:
     """More reasoning of part `index`."""
 
@@ -663,7 +665,7 @@ class ThinkingDelta:
     kind: Literal["thinking_delta"] = "thinking_delta"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class ToolCallDelta:
     """More of the JSON text of the arguments of tool call `index`."""
 

@@ -30,11 +30,13 @@ from genkit.types import (
     Text,
     TextDelta,
     Thinking,
+    ThinkingDelta,
     Timeouts,
     Timing,
     TokenLogprob,
     Tool,
     ToolCall,
+    ToolCallDelta,
     ToolChoice,
     ToolResult,
     Usage,
@@ -222,3 +224,10 @@ def test_json_may_be_asked_for_in_ascii_and_indented() -> None:
     assert Text(text="é").model_dump_json(ensure_ascii=True).isascii()
     assert "\n" in Text(text="é").model_dump_json(indent=2)
     assert Text.model_validate_json('{"text": "\\uD83D"}').text == "\ud83d"
+
+
+@pytest.mark.parametrize("kind", [TextDelta, ThinkingDelta, ToolCallDelta])
+def test_equal_deltas_have_one_hash_and_hold_no_further_attributes(kind: Any) -> None:
+    assert len({kind(0, "a"), kind(0, "a"), kind(0, "b"), kind(1, "a")}) == 3
+    with pytest.raises(AttributeError):
+        kind(0, "a").other = 1

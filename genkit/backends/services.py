@@ -28,7 +28,8 @@ _CHAT = (
 _SERVER = _CHAT | {"top_k"}
 
 _IMAGES = frozenset({"image"})
-_MEDIA = frozenset({"image", "document", "audio"})
+_READABLE = frozenset({"image", "document"})
+_MEDIA = _READABLE | {"audio"}
 _CACHES = frozenset({"cache_prompt"})
 
 
@@ -58,7 +59,7 @@ class Service:
         schemas: Whether an answer can be held to a JSON schema.
         system_anywhere: Whether a system message stays where it stands in the conversation.
         media: Kinds of media that messages may hold.
-        media_urls: Of these, the kinds that may be given by URL.
+        media_urls: Of these, the kinds that may be given by URL; sound never may.
         tool_id_length: Exact length of alphanumeric ids of tool calls, where the service insists on one.
         source: Where these facts stand, and `checked` when they were read.
     """
@@ -135,7 +136,7 @@ _ROWS = (
         key_required=False,
         base_url_env=("VLLM_BASE_URL",),
         settings=_SERVER,
-        media_urls=_MEDIA,
+        media_urls=_READABLE,
         source="https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
     ),
     Service(
@@ -174,7 +175,7 @@ _ROWS = (
         key_env=("TOGETHER_API_KEY",),
         # logprobs is a number there, not a switch.
         settings=_SERVER - _LOGPROBS,
-        media_urls=_MEDIA,
+        media_urls=_READABLE,
         source="https://docs.together.ai/reference/chat-completions",
     ),
     Service(
@@ -190,7 +191,7 @@ _ROWS = (
         key_env=("OPENROUTER_API_KEY",),
         settings=_SERVER,
         reasoning="reasoning",
-        media_urls=frozenset({"image", "document"}),
+        media_urls=_READABLE,
         source="https://openrouter.ai/docs/api-reference/parameters",
     ),
     Service(
@@ -214,7 +215,7 @@ _ROWS = (
         # Unknown fields are refused; usage comes in the last chunk unasked.
         stream_usage=False,
         settings=_CHAT - _LOGPROBS,
-        media_urls=frozenset({"image", "document"}),
+        media_urls=_READABLE,
         tool_id_length=9,
         source="https://docs.mistral.ai/api/endpoint/chat",
     ),
@@ -276,7 +277,7 @@ _ROWS = (
         "https://{location}-aiplatform.googleapis.com/v1/projects/{project}/locations/{location}/endpoints/openapi",
         key_env=("GOOGLE_OAUTH_ACCESS_TOKEN",),
         variables=(("location", ("GOOGLE_CLOUD_LOCATION",)), ("project", ("GOOGLE_CLOUD_PROJECT",))),
-        media_urls=_MEDIA,
+        media_urls=_READABLE,
         source="https://cloud.google.com/vertex-ai/generative-ai/docs/start/openai",
     ),
     Service(

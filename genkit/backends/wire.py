@@ -113,6 +113,10 @@ class WireBackend(Backend):
     def placeholders(self, wire: WireRequest) -> tuple[str, Mapping[str, str]]:
         """Return URL and headers for `plan`, with names in place of secrets; works without a credential."""
 
+    def request_id(self, headers: Mapping[str, str]) -> str | None:
+        """Return the vendor's id of the request, out of the answer's headers (names in lower case)."""
+        return headers.get("x-request-id")
+
     def parser(self) -> Any:
         """Return the framing of this vendor's streams: `feed(bytes)` gives frames for the decoder."""
         return SSEParser()
@@ -162,7 +166,7 @@ class WireBackend(Backend):
         if reply.status >= 400:
             raise self.failure(reply.status, reply.headers, reply.content)
         total = time.perf_counter() - clock
-        data = parse_object(reply.content, reply.headers)
+        data = parse_object(reply.content, reply.headers, request_id=self.request_id(reply.headers))
         return data, Exchange(reply.headers, Timing(started, total, total))
 
     def _name(self, error: GenkitError) -> None:
@@ -191,7 +195,7 @@ class WireBackend(Backend):
             raise
         except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
             misshapen = _misshapen(error, dump_json(data).encode())
-            misshapen.request_id = exchange.headers.get("x-request-id")
+            misshapen.request_id = self.request_id(exchange.headers)
             self._name(misshapen)
             raise misshapen from error
 
@@ -286,7 +290,7 @@ class _Reading:
 
     def _whole(self, content: bytes) -> None:
         """Turn a plain JSON answer, where a stream was asked for, into the same events."""
-        data = parse_object(content, self._headers)
+        data = parse_object(content, self._headers, request_id=self._backend.request_id(self._headers))
         total = time.perf_counter() - self._clock
         exchange = Exchange(self._headers, Timing(self._started, total, total))
         response = self._backend.decoded(self._wire, data, exchange)
@@ -297,7 +301,7 @@ class _Reading:
         """Give an error its facts: backend, and the part of the answer that arrived."""
         self._over = True
         error.backend = error.backend or self._backend.name
-        error.request_id = error.request_id or self._headers.get("x-request-id")
+        error.request_id = error.request_id or self._backend.request_id(self._headers)
         if self._first is None:
             return error
         partial = self.partial().model_copy(update={"complete": False})
@@ -518,13 +522,12 @@ def _unsendable(value: Any, path: str = "body") -> str | None:
     return None
 
 
-def parse_object(content: bytes, headers: Mapping[str, str]) -> JSON:
+def parse_object(content: bytes, headers: Mapping[str, str], *, request_id: str | None = None) -> JSON:
     """Return a JSON object out of an answer with status 200.
 
     Raises:
         BadResponse: If it is anything else, such as a proxy's HTML page; it quotes the beginning.
     """
-    request_id = headers.get("x-request-id")
     try:
         data = load_json(content)
     except ValueError as error:

@@ -108,6 +108,7 @@ class AsyncEngine:
     def _head(self, exchange: _Exchange, response: aiohttp.ClientResponse) -> tuple[dict[str, str], Body]:
         headers = lower_headers(response.headers.items())
         refuse_redirect(response.status, headers, exchange.target)
+        exchange.refuse_for_proxy(response.status)
         return headers, Body(headers, max_bytes=self._max_bytes, where=exchange.where)
 
     async def aclose(self) -> None:
@@ -188,34 +189,80 @@ async def _perform(
     exchange: _Exchange, take: Callable[[_Exchange, aiohttp.ClientResponse], Coroutine[Any, Any, _Result]]
 ) -> _Result:
     """Send, once more on a fresh connection when a kept one turns out to be dead, and take what comes."""
+    # The connector starts it: a kept connection needs no connect limit.
+    timer = exchange.timer = _Timer()
     token = _running.set(weakref.ref(exchange))
     try:
         while True:
-            # The connector starts the clock: a kept connection needs no connect limit.
-            async with asyncio.timeout(None) as limit:
-                exchange.limit = limit
+            try:
+                response = await exchange.request()
+            except _FAILURES as error:
+                if isinstance(error, GenkitError):
+                    raise
+                if timer.rang:
+                    raise exchange.deadline.error() from error
+                if not exchange.stale:
+                    raise exchange.failed(error) from error
+            else:
                 try:
-                    response = await exchange.request()
-                except _FAILURES as error:
-                    if isinstance(error, GenkitError) or limit.expired():
-                        raise
-                    if not exchange.stale:
-                        raise exchange.failed(error) from error
-                else:
-                    try:
-                        return await take(exchange, response)
-                    except BaseException:
-                        response.close()
-                        raise
+                    return await take(exchange, response)
+                except BaseException:
+                    response.close()
+                    raise
+            timer.stop()
             exchange.start_afresh()
-    except TimeoutError as error:
-        if isinstance(error, GenkitError):
-            raise
-        raise exchange.deadline.error() from None
+    except asyncio.CancelledError:
+        if timer.end():
+            raise exchange.deadline.error() from None
+        raise
     finally:
+        timer.end()
         # It refers to the task, and the task to its result, the stream.
-        exchange.limit = None
+        exchange.timer = None
         _running.reset(token)
+
+
+class _Timer:
+    """Cancels the running task when the time is over: what `asyncio.timeout` does, at a third of its cost.
+
+    Attributes:
+        rang: Whether it has cancelled the task.
+    """
+
+    __slots__ = ("_cancelling", "_handle", "_task", "rang")
+
+    def __init__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._handle: asyncio.TimerHandle | None = None
+        self.rang = False
+
+    def start(self, seconds: float | None) -> None:
+        """Ring after `seconds`, and not when it was to ring before; None is never."""
+        self.stop()
+        if seconds is not None and not self.rang:
+            self._handle = asyncio.get_running_loop().call_later(seconds, self._ring)
+
+    def stop(self) -> None:
+        """Do not ring any more."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def end(self) -> bool:
+        """Stop, take the cancellation back, and return whether there was one and nobody else asked for it too."""
+        self.stop()
+        if not self.rang:
+            return False
+        self.rang = False
+        return self._task.uncancel() <= self._cancelling
+
+    def _ring(self) -> None:
+        self._handle = None
+        self.rang = True
+        self._task.cancel()
 
 
 def _current() -> _Exchange | None:
@@ -240,12 +287,12 @@ class _Exchange:
         target: Where it goes.
         fresh: Whether kept connections are out of the question.
         answered: Whether the head of the answer is there.
-        limit: The timer of what runs within `_perform`.
+        timer: Ends what runs within `_perform`.
     """
 
     __slots__ = (
         *("__weakref__", "_protocol", "_reused", "_session", "_wire"),
-        *("answered", "deadline", "fresh", "limit", "target"),
+        *("answered", "deadline", "fresh", "target", "timer"),
     )
 
     def __init__(self, session: aiohttp.ClientSession, wire: _Wire, limits: Timeouts, *, target: Target) -> None:
@@ -257,7 +304,7 @@ class _Exchange:
         self.deadline = Deadline(limits, target.where)
         self.fresh = False
         self.answered = False
-        self.limit: asyncio.Timeout | None = None
+        self.timer: _Timer | None = None
 
     @property
     def where(self) -> str:
@@ -310,10 +357,15 @@ class _Exchange:
         self.deadline.connecting()
 
     def _start_timer(self) -> None:
-        if self.limit is not None:
+        if self.timer is not None:
             # Not `left()`, which raises: aiohttp takes a TimeoutError here for its own, and loses the connection.
-            left = self.deadline.remains()
-            self.limit.reschedule(None if left is None else asyncio.get_running_loop().time() + left)
+            self.timer.start(self.deadline.remains())
+
+    def refuse_for_proxy(self, status: int) -> None:
+        """Raise `ConfigError` where the answer is that of a proxy which wants a password."""
+        proxy = self._wire.proxy
+        if status == 407 and proxy is not None and self._wire.context is None:
+            raise failures.proxy_refused(proxy.where, self.where, "407")
 
     def failed(self, error: Exception) -> GenkitError:
         """Return our error for one of aiohttp's."""
@@ -345,7 +397,8 @@ class _Protocol(ResponseHandler):
 
     @override
     def data_received(self, data: bytes) -> None:
-        self.received = True
+        if data:
+            self.received = True
         super().data_received(data)
 
     @override
@@ -359,8 +412,12 @@ class _Protocol(ResponseHandler):
 
     @override
     def close(self) -> None:
-        payload = self._payload
+        payload, transport = self._payload, self.transport
         super().close()
+        if transport is not None and transport.get_write_buffer_size():
+            # Else it would stay open until the far end has read what is left of the request, perhaps for ever, and a
+            # session that closes would wait for it.
+            transport.abort()
         # A session that closes does not tell the readers of its bodies either.
         _fail(payload, None)
 

@@ -50,6 +50,12 @@ def masked_url(url: str) -> str:
     return re.sub(r"(?i)([?&][^=&]*(?:key|token|secret|sig|password|credential)[^=&]*=)[^&#]*", r"\1***", url)
 
 
+def quoted_url(url: str) -> str:
+    """Return a URL that cannot be used as an error message may quote it: not at all if it may hold a password."""
+    # Where such a password ends cannot be told: a "/", "?" or "#" in it ends the authority.
+    return "(not shown, because of its '@')" if "@" in url else repr(masked_url(url)[:60])
+
+
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
     """One whole HTTP response of any status.
@@ -88,16 +94,15 @@ def target_of(url: str) -> Target:
         ConfigError: If it is not an absolute, percent-encoded http(s) URL.
     """
     if not _URL.fullmatch(url):
-        raise ConfigError(
-            f"the URL {masked_url(url)[:60]!r}... holds a space or a non-ASCII character: percent-encode it"
-        )
+        raise ConfigError(f"the URL {quoted_url(url)} holds a space or a non-ASCII character: percent-encode it")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise ConfigError(f"the URL {masked_url(url)[:60]!r} is malformed") from error
+    except ValueError:
+        # Its own words may quote a password.
+        raise ConfigError(f"the URL {quoted_url(url)} is malformed: check its host and port") from None
     if parts.scheme not in _PORTS or not host:
-        raise ConfigError(f"the URL {masked_url(url)[:60]!r} is not absolute: write it as https://host/path")
+        raise ConfigError(f"the URL {quoted_url(url)} is not absolute: write it as https://host/path")
     if "@" in parts.netloc:
         raise ConfigError(f"the URL of host {host!r} holds a user or password: pass credentials as a header")
     # Cut from the string itself, so that it stays as it is; a bare "?" is dropped, because aiohttp cannot send it.

@@ -16,6 +16,9 @@ from .messages import Target
 __all__ = ["Proxy", "Route", "bypasses", "parse_proxy"]
 
 
+_PROXY_FORM = "write http://user:password@host:port, with every / ? # : @ [ ] in user and password percent-encoded"
+
+
 @dataclass(frozen=True, slots=True)
 class Proxy:
     """An HTTP proxy.
@@ -57,6 +60,8 @@ def parse_proxy(url: str, *, source: str) -> Proxy:
     scheme, separator, _ = url.partition("://")
     if not separator:
         scheme, url = "http", f"http://{url}"
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
+        raise ConfigError(f"{source} is not a proxy address: {_PROXY_FORM}")
     if scheme.lower() != "http":
         kind = "a SOCKS proxy" if scheme.lower().startswith("socks") else f"a proxy reached over {scheme!r}"
         raise ConfigError(
@@ -66,8 +71,11 @@ def parse_proxy(url: str, *, source: str) -> Proxy:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or 80
-    except ValueError as error:
-        raise ConfigError(f"{source} is not a proxy address: {error}; write http://host:port") from None
+    except ValueError:
+        # Its own words may quote a password.
+        raise ConfigError(f"{source} is not a proxy address, or its port is no number: {_PROXY_FORM}") from None
+    if "@" in url and "@" not in parts.netloc:
+        raise ConfigError(f"{source} has an '@' outside of its user and password: {_PROXY_FORM}")
     if not host or not host.isascii():
         raise ConfigError(f"{source} has no usable host: write http://host:port")
     authorization = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import selectors
 import socket
 import ssl
 import threading
@@ -24,6 +25,7 @@ from .body import Abort, Body, ByteStream
 from .deadline import Deadline
 from .messages import HttpRequest, HttpResponse, Target, lower_headers, refuse_redirect, target_of, wire_headers
 from .route import Proxy, Route
+from .sockets import WOULD_BLOCK, begins_answer, connect, readable, wait
 
 if TYPE_CHECKING:
     from ..types import Timeouts
@@ -33,6 +35,7 @@ __all__ = ["SyncEngine"]
 _IDLE_CONNECTIONS = 100
 _IDLE_SECONDS = 60.0
 _JOINED_BYTES = 65_536
+_EARLY_BYTES = 65_536
 
 
 class SyncEngine:
@@ -52,7 +55,6 @@ class SyncEngine:
 
     def _begin(self) -> None:
         self._lock = threading.Lock()
-        self._pools: dict[tuple[Proxy | None, bool], httpcore2.ConnectionPool] = {}
         self._backend = _Backend()
         # Bodies of streams that were dropped unclosed; see _Stream.__del__.
         self._dropped: collections.deque[httpcore2.Response] = collections.deque()
@@ -78,16 +80,19 @@ class SyncEngine:
             headers=headers,
             content=request.content,
         )
-        exchange = _Exchange(limits, target=target, proxy=proxy)
+        backend = self._backend
+        exchange = _Exchange(limits, target=target, proxy=proxy, backend=backend)
         if abort is not None:
             abort.bind(exchange.abort)
-        pool = self._pools.get((proxy, secure)) or self._pool(proxy, secure=secure)
+        pool = backend.pools.get((proxy, secure)) or self._pool(backend, proxy, secure=secure)
         response = self._exchange(pool, wire, exchange)
         try:
             answer = lower_headers(
                 (name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers
             )
             refuse_redirect(response.status, answer, target)
+            if response.status == 407 and proxy is not None and not secure:
+                raise failures.proxy_refused(proxy.where, target.where, "407")
             body = Body(answer, max_bytes=self._max_bytes, where=target.where)
         except BaseException:
             response.close()
@@ -97,10 +102,10 @@ class SyncEngine:
     def close(self) -> None:
         """End every stream and connection; the next request opens new ones."""
         with self._lock:
-            pools, backend = self._pools, self._backend
-            self._pools, self._backend = {}, _Backend()
+            backend, self._backend = self._backend, _Backend()
+            pools = list(backend.pools.values())
         backend.shut_down()
-        for pool in pools.values():
+        for pool in pools:
             pool.close()
 
     def forget(self) -> None:
@@ -109,11 +114,11 @@ class SyncEngine:
         self._begin()
         backend.abandon()
 
-    def _pool(self, proxy: Proxy | None, *, secure: bool) -> httpcore2.ConnectionPool:
+    def _pool(self, backend: _Backend, proxy: Proxy | None, *, secure: bool) -> httpcore2.ConnectionPool:
         # Made outside the lock: reading certificates takes milliseconds.
         context = self._tls() if secure else None
         with self._lock:
-            pool = self._pools.get((proxy, secure))
+            pool = backend.pools.get((proxy, secure))
             if pool is None:
                 way = None
                 if proxy is not None:
@@ -121,13 +126,13 @@ class SyncEngine:
                         [("Proxy-Authorization", proxy.authorization)] if proxy.authorization and secure else []
                     )
                     way = httpcore2.Proxy(proxy.url, headers=tunnel_headers)
-                pool = self._pools[proxy, secure] = httpcore2.ConnectionPool(
+                pool = backend.pools[proxy, secure] = httpcore2.ConnectionPool(
                     ssl_context=context,
                     proxy=way,
                     max_connections=None,
                     max_keepalive_connections=_IDLE_CONNECTIONS,
                     keepalive_expiry=_IDLE_SECONDS,
-                    network_backend=self._backend,
+                    network_backend=backend,
                 )
             return pool
 
@@ -166,18 +171,20 @@ class _Exchange:
         received: Whether any byte came back.
         answered: Whether the head of the answer is there.
         ended: Whether the far end closed the connection, or it broke.
-        closed: Whether the connection was closed on our side.
+        connection: What it runs on.
         cause: The error of the operating system behind one of httpcore2's.
     """
 
     __slots__ = (
-        *("_proxy", "_target", "answered", "cause", "closed", "connection", "deadline", "ended", "fresh", "received"),
-        *("reused", "secure"),
+        *("_aborted", "_backend", "_proxy", "_target", "answered", "cause", "connection", "deadline", "ended"),
+        *("fresh", "received", "reused", "secure"),
     )
 
-    def __init__(self, limits: Timeouts, *, target: Target, proxy: Proxy | None) -> None:
+    def __init__(self, limits: Timeouts, *, target: Target, proxy: Proxy | None, backend: _Backend) -> None:
         self._target = target
         self._proxy = proxy
+        self._backend = backend
+        self._aborted = False
         self.deadline = Deadline(limits, target.where)
         self.secure = target.scheme == "https"
         self.fresh = False
@@ -185,15 +192,19 @@ class _Exchange:
         self.received = False
         self.answered = False
         self.ended = False
-        self.closed = False
         self.cause: BaseException | None = None
         self.connection: _Connection | None = None
 
     def abort(self) -> None:
         """End the request, from another thread."""
-        self.closed = True
+        self._aborted = True
         if self.connection is not None and self.connection.exchange is self:
             self.connection.shut_down()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was ended on our side: alone, or with everything that its engine had open."""
+        return self._aborted or self._backend.closed
 
     @property
     def where(self) -> str:
@@ -218,6 +229,9 @@ class _Exchange:
             return failures.stream_closed(self.where)
         if isinstance(error, httpcore2.ProxyError) and self._proxy is not None:
             return failures.proxy_refused(self._proxy.where, self.where, str(error))
+        if self._proxy is not None and self.secure and (self.connection is None or not self.connection.secure):
+            # What failed is the CONNECT, which only the proxy has seen.
+            return self.unconnected(reason)
         if isinstance(error, httpcore2.ProtocolError) and not self.ended:
             return failures.malformed(self.where, error)
         if self.answered:
@@ -288,16 +302,26 @@ class _Stream(ByteStream):
     def _release(self, *, reuse: bool) -> None:
         with self._guard:
             # From here on the connection may serve another request, and is not ours to shut down.
-            self._connection = None
+            connection, self._connection = self._connection, None
+        if connection is not None and connection.half_sent:
+            # The server answered before it had the whole request: it would take the next one for the rest of it.
+            connection.close()
         self._response.close()
 
 
 class _Backend(httpcore2.NetworkBackend):
-    """Opens connections, and knows those that are open."""
+    """Opens connections, and knows those that are open.
+
+    Attributes:
+        pools: What runs on it, per proxy and for TLS or not.
+        closed: Whether everything on it was ended; it opens no more.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._connections: weakref.WeakSet[_Connection] = weakref.WeakSet()
+        self.pools: dict[tuple[Proxy | None, bool], httpcore2.ConnectionPool] = {}
+        self.closed = False
 
     @override
     def connect_tcp(
@@ -324,11 +348,18 @@ class _Backend(httpcore2.NetworkBackend):
             # A dead first address (IPv6 without a route) leaves time for the next.
             share = None if left is None else left / (len(addresses) - i)
             try:
-                return self.keep(_Connection(_connected(family, kind, protocol, address, share), exchange, self))
+                connection = self.keep(_Connection(socket.socket(family, kind, protocol), exchange, self))
+                connection.connect(address, share)
             except OSError as error:
                 reason = error
-        deadline.left()
+                if exchange.closed:
+                    break
+            else:
+                return connection
         exchange.cause = reason
+        if exchange.closed:
+            raise failures.stream_closed(exchange.where) from reason
+        deadline.left()
         raise exchange.unconnected(reason) from reason
 
     def keep(self, connection: _Connection) -> _Connection:
@@ -339,67 +370,83 @@ class _Backend(httpcore2.NetworkBackend):
 
     def shut_down(self) -> None:
         """End every connection and what runs on it."""
+        # A connection that is kept too late to be found here sees this itself before it waits.
+        self.closed = True
         with self._lock:
             connections = list(self._connections)
         for connection in connections:
-            connection.exchange.closed = True
             connection.shut_down()
 
     def abandon(self) -> None:
         """Close this process's handles and leave the connections to the parent process."""
+        self.closed = True
         for connection in list(self._connections):
-            connection.exchange.closed = True
-            connection.close()
-
-
-def _connected(family: int, kind: int, protocol: int, address: Any, timeout: float | None) -> socket.socket:
-    sock = socket.socket(family, kind, protocol)
-    try:
-        sock.settimeout(timeout)
-        sock.connect(address)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+            connection.abandon()
 
 
 class _Connection(httpcore2.NetworkStream):
-    """A socket whose reads and writes keep to the deadline of the request that runs on it."""
+    """A socket whose reads and writes keep to the deadline of the request that runs on it.
+
+    Attributes:
+        exchange: That request.
+        secure: Whether it speaks TLS.
+        half_sent: Whether an answer came before the whole request was sent, so that no other can follow it.
+    """
 
     def __init__(self, sock: socket.socket, exchange: _Exchange, backend: _Backend, *, secure: bool = False) -> None:
         self.exchange = exchange
-        exchange.connection = self
+        self.secure = secure
+        self.half_sent = False
         self._socket = sock
         self._backend = backend
-        self._secure = secure
         self._unsent: list[bytes] = []
+        self._early = bytearray()
+        # Reentrant: the collector may run within it and close the same connection; see _Stream.__del__.
+        self._guard = threading.RLock()
         self._busy = False
         self._doomed = False
         # Closes the socket before the interpreter would warn of it, at exit as well.
         self._close = weakref.finalize(self, sock.close)
+        exchange.connection = self
+
+    def connect(self, address: Any, limit: float | None) -> None:
+        """Connect within `limit` seconds.
+
+        Raises:
+            OSError: If that fails or is ended from another thread; the socket is closed then.
+        """
+        try:
+            self._enter()
+            try:
+                connect(self._socket, address, limit, ended=lambda: self.exchange.closed)
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            finally:
+                self._leave()
+        except BaseException:
+            self.close()
+            raise
 
     @override
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         exchange = self.exchange
-        self._busy = True
         try:
-            if exchange.closed:
-                raise ConnectionAbortedError("closed on our side")
-            if self._unsent:
-                self._flush()
-            left = exchange.deadline.left()
-            self._socket.settimeout(left)
-            data = self._socket.recv(max_bytes)
+            self._enter()
+            try:
+                if self._unsent:
+                    self._flush()
+                if self._early:
+                    data = bytes(self._early)
+                    self._early.clear()
+                else:
+                    self._socket.settimeout(exchange.deadline.left())
+                    data = self._socket.recv(max_bytes)
+            finally:
+                self._leave()
         except TimeoutError as error:
             raise (error if isinstance(error, GenkitError) else exchange.deadline.error()) from None
         except OSError as error:
             exchange.cause, exchange.ended = error, True
             raise httpcore2.ReadError(str(error)) from error
-        finally:
-            self._busy = False
-            if self._doomed:
-                self._close()
         if data:
             exchange.received = True
         else:
@@ -418,51 +465,97 @@ class _Connection(httpcore2.NetworkStream):
     def _flush(self) -> None:
         deadline = self.exchange.deadline
         # What goes to a proxy before TLS is the CONNECT request, not ours.
-        if self._secure or not self.exchange.secure:
+        if self.secure or not self.exchange.secure:
             deadline.sending()
         pieces, self._unsent = self._unsent, []
         if sum(map(len, pieces)) <= _JOINED_BYTES:
             pieces = [b"".join(pieces)]
+        self._socket.settimeout(0)
         try:
             for piece in pieces:
                 rest = memoryview(piece)
                 while rest:
-                    self._socket.settimeout(deadline.left())
-                    rest = rest[self._socket.send(rest) :]
+                    try:
+                        rest = rest[self._socket.send(rest) :]
+                    except WOULD_BLOCK:
+                        if self._answered_early(deadline.left()):
+                            self.half_sent = True
+                            return
         except TimeoutError:
             raise
         except OSError as error:
             # A server may answer (413, 401) and close without reading on: the answer is still to be read.
             self.exchange.cause = error
+            self.half_sent = True
+
+    def _answered_early(self, left: float | None) -> bool:
+        """Wait until something can be sent or read, and return whether an answer or the end came before that."""
+        events = wait(self._socket, selectors.EVENT_READ | selectors.EVENT_WRITE, left)
+        if self.exchange.closed:
+            raise ConnectionAbortedError("closed on our side")
+        if not events & selectors.EVENT_READ:
+            return False
+        try:
+            # Under TLS what is to be read may also be the layer's own, as a session ticket; then this would block.
+            data = self._socket.recv(_EARLY_BYTES)
+        except WOULD_BLOCK:
+            return False
+        self._early += data
+        return not data or begins_answer(self._early)
 
     @override
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.NetworkStream:
         exchange = self.exchange
+        made = self
         try:
-            self._socket.settimeout(exchange.deadline.left())
-            sock = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname)
-        except TimeoutError as error:
-            self.close()
-            raise (error if isinstance(error, GenkitError) else exchange.deadline.error()) from None
-        except (OSError, ValueError) as error:
-            self.close()
+            sock = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname, do_handshake_on_connect=False)
+            made = self._backend.keep(_Connection(sock, exchange, self._backend, secure=True))
+            made.shake_hands(sock)
+        except BaseException as error:
+            made.close()
+            if not isinstance(error, OSError | ValueError):
+                raise
+            if exchange.closed:
+                raise failures.stream_closed(exchange.where) from error
+            if isinstance(error, TimeoutError):
+                raise (error if isinstance(error, GenkitError) else exchange.deadline.error()) from None
             exchange.cause = error
             raise failures.tls_failed(exchange.where, error) from error
-        except BaseException:
-            self.close()
-            raise
-        return self._backend.keep(_Connection(sock, exchange, self._backend, secure=True))
+        return made
+
+    def shake_hands(self, sock: ssl.SSLSocket) -> None:
+        """Begin to speak TLS, within the deadline."""
+        self._enter()
+        try:
+            sock.settimeout(self.exchange.deadline.left())
+            sock.do_handshake()
+        finally:
+            self._leave()
+
+    def _enter(self) -> None:
+        """Begin to use the socket: until `_leave` no other thread closes it."""
+        with self._guard:
+            if self.exchange.closed:
+                raise ConnectionAbortedError("closed on our side")
+            self._busy = True
+
+    def _leave(self) -> None:
+        with self._guard:
+            self._busy = False
+            if self._doomed:
+                self._close()
 
     @override
     def close(self) -> None:
-        if self._busy:
-            # A file descriptor closed under a reader may be another's by the time it reads.
-            self._doomed = True
-            self.shut_down()
-        if not self._busy:
-            self._close()
+        with self._guard:
+            if self._busy:
+                # A file descriptor closed under a reader may be another's by the time it reads.
+                self._doomed = True
+                self.shut_down()
+            else:
+                self._close()
 
     def shut_down(self) -> None:
         """End a read or write that any thread is in."""
@@ -470,28 +563,19 @@ class _Connection(httpcore2.NetworkStream):
             # Not SSLSocket.shutdown, which would pull the TLS layer from under the reader.
             socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
+    def abandon(self) -> None:
+        """Close the handle of a forked child; without the lock, which a thread of the parent may have held."""
+        self._close()
+
     @override
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
             # The pool closes idle connections that have something to read: it can only be their end. Where one was
             # found dead, all its idle neighbours are taken for dead.
             exchange = _running.exchange
-            return (exchange is not None and exchange.fresh) or _readable(self._socket)
+            return self.half_sent or (exchange is not None and exchange.fresh) or readable(self._socket)
         if info == "ssl_object":
             return self._socket if isinstance(self._socket, ssl.SSLSocket) else None
         if info == "socket":
             return self._socket
         return None
-
-
-def _readable(sock: socket.socket) -> bool:
-    """Return whether there are bytes, or an end, to read on the socket itself, below TLS."""
-    try:
-        sock.settimeout(0)
-        # Cheaper than poll, and free of its Windows branch; not SSLSocket.recv, which would decrypt.
-        socket.socket.recv(sock, 1, socket.MSG_PEEK)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass
-    return True

@@ -88,6 +88,11 @@ class Engine:
             return Stream(self, self.run(self.transport.aopen(request, timeouts)))
         return Stream(self, self.transport.open(request, timeouts))
 
+    def turn(self) -> None:
+        """Let the event loop do what is due."""
+        if self.asynchronous:
+            self.run(asyncio.sleep(0))
+
     def end(self) -> None:
         for transport in [*self.transports, self.transport]:
             transport.close()

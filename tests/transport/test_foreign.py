@@ -211,6 +211,41 @@ def test_a_body_that_does_not_decode_is_a_bad_response(foreign: Engine) -> None:
         foreign.send(far.url)
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "br"])
+def test_a_body_cut_inside_its_encoding_or_in_one_not_asked_for_is_a_bad_response(
+    foreign: Engine, encoding: str
+) -> None:
+    body = gzip.compress(b'{"a": "%s"}' % (b"xyz" * 4000))[:-10]
+    with (
+        FarEnd(answer(body, headers={"content-encoding": encoding})) as far,
+        pytest.raises(errors.BadResponse, match=r"encoding|too early"),
+    ):
+        foreign.send(far.url)
+    assert far.requests[0].headers["accept-encoding"] == "gzip, deflate"
+
+
+def test_a_decoded_body_is_bounded(foreign: Engine, library: Any) -> None:
+    kind = library.AsyncClient if foreign.asynchronous else library.Client
+    client = kind(trust_env=False)
+    foreign.use(http_client=client, max_bytes=1000)
+    body = gzip.compress(b"0" * 100_000)
+    with (
+        FarEnd(answer(body, headers={"content-encoding": "gzip"})) as far,
+        pytest.raises(errors.BadResponse, match="limit"),
+    ):
+        foreign.send(far.url)
+    foreign.run(client.aclose()) if foreign.asynchronous else client.close()
+
+
+def test_a_client_without_a_network_may_answer_with_an_encoded_body(library: Any) -> None:
+    def respond(_: Any) -> Any:
+        return library.Response(200, headers={"content-encoding": "gzip"}, content=gzip.compress(b"ok"))
+
+    with library.Client(transport=library.MockTransport(respond)) as client:
+        got = Transport(http_client=client).send(HttpRequest("http://h.invalid", {}), Timeouts())
+    assert got.content == b"ok"
+
+
 def test_a_body_over_the_limit_is_a_bad_response(library: Any) -> None:
     with (
         FarEnd(answer(b"x" * 1001)) as far,

@@ -6,19 +6,23 @@ import asyncio
 import contextlib
 import gc
 import os
+import socket
 import subprocess
 import sys
 import textwrap
 import threading
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from genkit import errors
-from genkit.transport import HttpRequest, Transport
+from genkit.transport import Abort, HttpRequest, Transport, aio
+from genkit.types import Timeouts
 from tests.farend import Call, FarEnd, answer
 
 from .conftest import FAST, Engine
@@ -34,6 +38,21 @@ def stream_of(*chunks: bytes) -> Any:
         call.end()
 
     return script
+
+
+@contextlib.contextmanager
+def _silent(*, accepting: bool) -> Iterator[int]:
+    """Give the port of a listener whose connections get no byte, or do not even come about."""
+    with contextlib.ExitStack() as held:
+        listener = held.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(50 if accepting else 0)
+        for _ in range(0 if accepting else 4):
+            filler = held.enter_context(socket.socket())
+            filler.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                filler.connect(listener.getsockname())
+        yield listener.getsockname()[1]
 
 
 class TestClosingFromElsewhere:
@@ -110,6 +129,50 @@ class TestClosingFromElsewhere:
                 next(stream)
             closer.join()
 
+    @pytest.mark.parametrize("how", ["abort", "transport"])
+    @pytest.mark.parametrize("phase", ["connect", "handshake", "head"])
+    def test_another_thread_ends_a_call_at_once_whatever_it_waits_for(self, phase: str, how: str) -> None:
+        transport, abort = Transport(), Abort()
+        with _silent(accepting=phase != "connect") as port:
+            url = f"{'https' if phase == 'handshake' else 'http'}://127.0.0.1:{port}"
+            closer = threading.Timer(0.1, abort.close if how == "abort" else transport.close)
+            closer.start()
+            began = time.monotonic()
+            with pytest.raises(errors.StreamClosed):
+                transport.open(HttpRequest(url, {}), Timeouts(connect=3, first=3), abort=abort)
+            assert time.monotonic() - began < 1
+            closer.join()
+        transport.close()
+
+    def test_closing_a_transport_under_load_gives_answers_or_stream_closed_and_nothing_else(self) -> None:
+        transport, stop = Transport(), threading.Event()
+        strange: list[BaseException] = []
+        ends: list[str] = []
+
+        def work() -> None:
+            while not stop.is_set():
+                try:
+                    transport.send(HttpRequest(far.url, {}), FAST)
+                    ends.append("answer")
+                except errors.StreamClosed:
+                    ends.append("closed")
+                except Exception as error:  # noqa: BLE001  # whatever it is, it is shown below
+                    strange.append(error)
+
+        with FarEnd(stream_of(*[EVENT] * 10)) as far:
+            threads = [threading.Thread(target=work) for _ in range(6)]
+            for thread in threads:
+                thread.start()
+            for _ in range(100):
+                time.sleep(0.003)
+                transport.close()
+            stop.set()
+            for thread in threads:
+                thread.join()
+        transport.close()
+        assert strange == []
+        assert {"answer", "closed"} == set(ends)
+
     @pytest.mark.parametrize("how", ["close", "aclose", "transport"])
     def test_another_task_ends_a_read_at_once(self, how: str) -> None:
         async def main(url: str) -> None:
@@ -166,6 +229,57 @@ class TestClosingFromElsewhere:
                 async with asyncio.timeout(0.05):
                     await Transport().asend(HttpRequest(url, {}), FAST)
             assert not isinstance(caught.value, errors.GenkitError)
+
+        with FarEnd(lambda call: call.hold()) as far:
+            asyncio.run(main(far.url))
+
+    @pytest.mark.parametrize("script", [lambda call: call.hold(), lambda call: (call.head(length=9), call.hold())])
+    def test_a_task_goes_on_uncancelled_after_a_time_limit_of_the_call(self, script: Any) -> None:
+        async def main(url: str) -> None:
+            async with asyncio.timeout(5):
+                with pytest.raises(errors.Timeout):
+                    await Transport().asend(HttpRequest(url, {}), Timeouts(first=0.05))
+                task = asyncio.current_task()
+                assert task is not None
+                assert task.cancelling() == 0
+                await asyncio.sleep(0)
+
+        with FarEnd(script) as far:
+            asyncio.run(main(far.url))
+
+    def test_a_cancellation_in_the_moment_of_the_time_limit_stays_one(self) -> None:
+        async def main(url: str) -> None:
+            call = asyncio.create_task(Transport().asend(HttpRequest(url, {}), Timeouts(first=0.05)))
+            ring = aio._Timer._ring
+
+            def ring_and_cancel(timer: aio._Timer) -> None:
+                ring(timer)
+                call.cancel()
+
+            with patch.object(aio._Timer, "_ring", ring_and_cancel), pytest.raises(asyncio.CancelledError):
+                await call
+            assert call.cancelling() == 1
+
+        with FarEnd(lambda call: call.hold()) as far:
+            asyncio.run(main(far.url))
+
+    def test_a_time_limit_that_aiohttp_answers_with_an_error_of_its_own_is_a_timeout(self) -> None:
+        async def main(url: str) -> None:
+            transport = Transport()
+            with patch.object(aio._Connector, "_create_connection", slow_connection), pytest.raises(errors.Timeout):
+                await transport.asend(HttpRequest(url, {}), Timeouts(connect=0.05))
+            task = asyncio.current_task()
+            assert task is not None
+            assert task.cancelling() == 0
+
+        async def slow_connection(*_: Any) -> Any:
+            exchange = aio._current()
+            assert exchange is not None
+            exchange.connecting()
+            try:
+                await asyncio.sleep(5)
+            except asyncio.CancelledError:
+                raise OSError("gone") from None
 
         with FarEnd(lambda call: call.hold()) as far:
             asyncio.run(main(far.url))

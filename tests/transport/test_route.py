@@ -213,6 +213,23 @@ def test_what_is_no_http_proxy_is_a_config_error(url: str) -> None:
         Transport(proxy=url)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://bob:S3cret#pw@proxy:8080",
+        "http://bob:S3cret/pw@proxy:8080",
+        "http://bob:80#S3cret@proxy:8080",
+        "http://[bob:S3cret@proxy:8080",
+        "bob:S3cret://x@proxy:8080",
+    ],
+)
+def test_a_password_that_is_not_percent_encoded_is_refused_and_shown_nowhere(url: str) -> None:
+    with pytest.raises(errors.ConfigError, match="percent-encoded") as caught:
+        choice("https://h/", HTTPS_PROXY=url)
+    assert "S3cret" not in str(caught.value)
+    assert caught.value.__suppress_context__ or "S3cret" not in str(caught.value.__context__)
+
+
 class TestThroughAProxy:
     @pytest.fixture
     def trusting(self, engine: Engine, client_tls: ssl.SSLContext) -> Iterator[Engine]:
@@ -252,6 +269,24 @@ class TestThroughAProxy:
             engine.use(proxy=tunnel.url)
             with pytest.raises(errors.ConfigError, match="user and password"):
                 engine.send("https://localhost:1/")
+
+    def test_a_proxy_that_wants_a_password_for_plain_http_is_a_config_error_too(self, engine: Engine) -> None:
+        with Tunnel(user="me:pass") as tunnel:
+            engine.use(proxy=tunnel.url)
+            with pytest.raises(errors.ConfigError, match="user and password"):
+                engine.send("http://localhost:1/")
+
+    def test_a_407_without_a_proxy_is_an_answer(self, engine: Engine) -> None:
+        with FarEnd(answer(status=407)) as far:
+            assert engine.send(far.url).status == 407
+
+    @pytest.mark.parametrize("answered", [b"", b"SSH-2.0\r\n\r\n"])
+    def test_a_proxy_that_hangs_up_on_connect_is_named(self, engine: Engine, answered: bytes) -> None:
+        with FarEnd(lambda call: (call.send(answered), call.hang_up())) as far:
+            engine.use(proxy=far.url)
+            with pytest.raises(errors.ConnectionFailed, match=f"the proxy {far.host}") as caught:
+                engine.send("https://localhost:1/")
+        assert not caught.value.sent
 
     def test_a_proxy_that_refuses_is_connection_failed_and_nothing_was_sent(self, engine: Engine) -> None:
         with Tunnel(refuse=403) as tunnel:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import gc
 import os
 import re
 import socket
+import ssl
 import threading
 import time
+import traceback
+from collections.abc import Callable
+from typing import Self
 
 import pytest
 
@@ -346,6 +353,14 @@ class TestKeepAlive:
 
 
 class TestValues:
+    @pytest.mark.parametrize(
+        "url", ["http://bob:S3cret/pw@h/v1", "http://bob:S3cret#pw@h/v1", "bob:S3cret@h/v1", "http://[bob:S3cret@h/"]
+    )
+    def test_a_url_that_cannot_be_used_shows_no_password(self, engine: Engine, url: str) -> None:
+        with pytest.raises(errors.ConfigError) as caught:
+            engine.send(url)
+        assert "S3cret" not in "".join(traceback.format_exception(caught.value)).replace(repr(url), "")
+
     def test_the_repr_of_a_request_shows_no_secret(self) -> None:
         secret = "s3cret"
         names = ["Authorization", "api-key", "X-API-Key", "x-goog-api-key", "X-Amz-Security-Token", "Cookie"]
@@ -356,3 +371,141 @@ class TestValues:
     def test_two_connections_settings_exclude_a_client(self) -> None:
         with pytest.raises(errors.ConfigError, match="http_client"):
             Transport(proxy="http://h:1", http_client=object())
+
+
+class Deaf:
+    """A server that reads next to nothing: it sends `first`, and `then` when a client that waits for it has time to."""
+
+    def __init__(self, first: bytes = b"", *, then: bytes = b"", tls: ssl.SSLContext | None = None) -> None:
+        self._first, self._then, self._tls = first, then, tls
+        self._sockets: list[socket.socket] = []
+        self.received = 0
+
+    def __enter__(self) -> Self:
+        self._listener = socket.socket()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(50)
+        self.port: int = self._listener.getsockname()[1]
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(5)
+        for sock in self._sockets:
+            sock.close()
+
+    def _serve(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                sock = self._listener.accept()[0]
+                if self._tls is not None:
+                    sock = self._tls.wrap_socket(sock, server_side=True)
+                self._sockets.append(sock)
+                if self._first:
+                    self.received += len(sock.recv(1000))
+                    sock.sendall(self._first)
+                if self._then:
+                    self._take_all(sock)
+            except OSError:
+                continue
+
+    def _take_all(self, sock: socket.socket) -> None:
+        self._stopping.wait(0.1)
+        sock.settimeout(0.2)
+        with contextlib.suppress(TimeoutError):
+            while data := sock.recv(1_000_000):
+                self.received += len(data)
+        sock.sendall(self._then)
+
+
+def _held(port: int) -> int:
+    """Return how many sockets of this process are connected to `port`."""
+    sockets = [thing for thing in gc.get_objects() if type(thing) is socket.socket]
+    return sum(sock.fileno() >= 0 and sock.family == socket.AF_INET and _peer_port(sock) == port for sock in sockets)
+
+
+def _peer_port(sock: socket.socket) -> int | None:
+    try:
+        found: int = sock.getpeername()[1]
+    except OSError:
+        return None
+    return found
+
+
+REFUSED = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\n{}"
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+LARGE = b"x" * 8_000_000
+
+
+class TestServersThatDoNotRead:
+    def test_an_answer_that_comes_before_the_body_is_read_is_seen_at_once(self, engine: Engine) -> None:
+        with Deaf(REFUSED) as far:
+            began = time.monotonic()
+            assert engine.send(f"http://127.0.0.1:{far.port}", Timeouts(first=3), content=LARGE).status == 401
+            assert time.monotonic() - began < 2
+
+    def test_an_early_answer_under_tls_is_seen_at_once(
+        self, engine: Engine, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+    ) -> None:
+        engine.use(ca=client_tls)
+        with Deaf(REFUSED, tls=server_tls) as far:
+            began = time.monotonic()
+            assert engine.send(f"https://localhost:{far.port}", Timeouts(first=3), content=LARGE).status == 401
+            assert time.monotonic() - began < 2
+
+    def test_a_connection_that_was_answered_early_serves_no_other_request(self, engine: Engine) -> None:
+        with Deaf(REFUSED) as far:
+            for _ in range(2):
+                assert engine.send(f"http://127.0.0.1:{far.port}", content=LARGE).status == 401
+            assert _settles(lambda: (len(far._sockets), engine.turn() or _held(far.port)) == (2, 0))
+
+    def test_an_informational_answer_does_not_end_the_sending_of_a_body(self, engine: Engine) -> None:
+        early = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"
+        with Deaf(early, then=OK) as far:
+            assert engine.send(f"http://127.0.0.1:{far.port}", content=LARGE).status == 200
+        assert far.received >= len(LARGE)
+
+    def test_a_large_body_arrives_whole_under_tls(
+        self, engine: Engine, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+    ) -> None:
+        engine.use(ca=client_tls)
+        content = os.urandom(3_000_000)
+        with FarEnd(answer(), tls=server_tls) as far:
+            engine.send(far.url, content=content)
+        assert far.requests[0].body == content
+
+    def test_a_call_that_times_out_while_sending_leaves_no_connection_open(self, engine: Engine) -> None:
+        with Deaf() as far:
+            for _ in range(3):
+                with pytest.raises(errors.Timeout):
+                    engine.send(f"http://127.0.0.1:{far.port}", Timeouts(first=0.1), content=LARGE)
+            assert _settles(lambda: (len(far._sockets), engine.turn() or _held(far.port)) == (3, 0))
+
+    def test_closing_does_not_wait_for_a_body_that_nobody_reads(self) -> None:
+        async def main(url: str) -> None:
+            transport = Transport()
+            call = asyncio.create_task(transport.asend(HttpRequest(url, {}, LARGE), Timeouts(first=3)))
+            await asyncio.sleep(0.1)
+            began = time.monotonic()
+            # Not wait_for's own verdict: aiohttp swallows the cancellation.
+            await asyncio.wait_for(transport.aclose(), 1)
+            assert time.monotonic() - began < 0.9
+            with pytest.raises(errors.StreamClosed):
+                await call
+
+        with Deaf() as far:
+            asyncio.run(main(f"http://127.0.0.1:{far.port}"))
+
+
+def _settles(holds: Callable[[], bool]) -> bool:
+    until = time.monotonic() + 2
+    while not holds() and time.monotonic() < until:
+        time.sleep(0.01)
+    return holds()

@@ -122,7 +122,12 @@ class OpenAI(WireBackend):
         service = place.service
         family = models.family(model, service)
         embeds = "embedding" in model.lower()
-        settings = _RESPONSES_SETTINGS if self._api == "responses" else service.settings
+        if embeds:
+            return Features(settings=frozenset({"timeout"}), embeddings=True)
+        through = self._only(family, place)
+        settings, media = service.settings, service.media & family.media
+        if through == "responses":
+            settings, media = _RESPONSES_SETTINGS, media - {"audio"}
         if family.reasons and "none" not in family.efforts:
             settings -= models.SAMPLING
         if not family.stop:
@@ -131,11 +136,11 @@ class OpenAI(WireBackend):
             settings -= {"reasoning"}
         return Features(
             settings=settings | {"timeout"},
-            tools=not embeds,
-            output_schema=service.schemas and not embeds,
+            tools=True,
+            output_schema=service.schemas,
             thinking=service.reasoning != "none" and bool(family.reasons or family.efforts),
-            media=frozenset() if embeds else service.media & family.media,
-            embeddings=embeds or service.rules != "openai",
+            media=media,
+            embeddings=service.rules != "openai",
         )
 
     # ------------------------------------------------------------ translation
@@ -165,16 +170,24 @@ class OpenAI(WireBackend):
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> GenkitError:
         return failures.failure(status, headers, body, backend=self.name)
 
+    @override
+    def request_id(self, headers: Mapping[str, str]) -> str | None:
+        return failures.request_id(headers)
+
     def _chosen(self, request: Request, place: Place) -> str:
         """Return the interface that a request goes through."""
+        only = self._only(models.family(request.model, place.service), place)
+        return only or ("chat" if _needs_chat(request, place.service) else "responses")
+
+    def _only(self, family: models.Family, place: Place) -> str | None:
+        """Return the interface that all requests for a model go through, or None where each has its own."""
         if self._api != "auto":
             return self._api
         if place.service.api != "auto":
             return place.service.api
-        family = models.family(request.model, place.service)
         if len(family.apis) == 1:
             return next(iter(family.apis))
-        return "chat" if not place.home or _needs_chat(request, place.service) else "responses"
+        return None if place.home else "chat"
 
     def _origin(self, place: Place, api: str) -> str:
         """Return the mark of native data; another address is another origin, since ids and signatures hold at one."""

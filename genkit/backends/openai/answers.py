@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic_core import from_json
 
 from ...errors import BadResponse
-from ...events import Block, Blocks, dump_json, load_json
+from ...events import Block, Blocks, dump_json, load_json, parse_arguments
 from ...types import (
     Audio,
     Candidate,
@@ -21,15 +21,16 @@ from ...types import (
     Message,
     Opaque,
     Response,
+    Text,
     TextDelta,
     Thinking,
     TokenLogprob,
-    Usage,
 )
 from ..wire import Exchange, WireRequest
 from . import failures
+from .counts import usage
 
-__all__ = ["Decoder", "decode", "usage"]
+__all__ = ["Decoder", "decode"]
 
 JSON = dict[str, Any]
 
@@ -56,6 +57,8 @@ _CHOICE = frozenset({"index", "delta", "message", "finish_reason", "logprobs", "
 _HEAD = frozenset({"id", "object", "created", "model", "choices", "usage", "service_tier", "system_fingerprint"})
 _USUAL_HEAD = _HEAD | {"obfuscation", "provider"}
 _USUAL_CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
+_WHOLE_CHOICE = frozenset({"index", "message", "finish_reason", "logprobs"})
+_SAID = frozenset({"role", "content"})
 # Not kept: what is said elsewhere in the response, and padding.
 _UNKEPT = frozenset({"id", "object", "model", "choices", "usage", "obfuscation"})
 _AUDIO_MIME = {"wav": "audio/wav", "mp3": "audio/mpeg", "flac": "audio/flac", "opus": "audio/ogg", "aac": "audio/aac"}
@@ -68,11 +71,50 @@ def decode(wire: WireRequest, data: JSON, exchange: Exchange, *, backend: str) -
         GenkitError: If the answer is an error in spite of its status 200.
         BadResponse: If it has no choices.
     """
+    plain = _plain(wire, data, exchange, backend=backend)
+    if plain is not None:
+        return plain
     decoder = Decoder(wire, backend=backend)
     decoder.take(data, exchange)
     decoder.finished = True
     decoder.end()
     return decoder.response(exchange)
+
+
+def _plain(wire: WireRequest, data: JSON, exchange: Exchange, *, backend: str) -> Response[Any] | None:
+    """Return the response for one answer of text alone, as nearly all are, past all the cases; None for any other."""
+    choices = data.get("choices")
+    if (
+        data.get("object") == "error"
+        or not data.keys() <= _USUAL_HEAD
+        or type(choices) is not list
+        or len(choices) != 1
+    ):
+        return None
+    choice = choices[0]
+    if not choice.keys() <= _WHOLE_CHOICE or choice.get("logprobs") or choice.get("index") not in (0, None):
+        return None
+    message = choice.get("message")
+    if not message or not message.keys() <= _MESSAGE or any(map(message.get, message.keys() - _SAID)):
+        return None
+    text = message.get("content")
+    if type(text) is not str or not text:
+        return None
+    finish = _word(choice.get("finish_reason")) or None
+    return Response(
+        message=Message(role="assistant", parts=(Text(text=text),)),
+        finish=_FINISH.get(finish or "", "other"),
+        finish_raw=finish,
+        usage=usage(_object(data.get("usage"))),
+        model=_word(data.get("model")) or wire.model,
+        backend=backend,
+        api=wire.api,
+        id=_word(data.get("id")) or None,
+        request_id=failures.request_id(exchange.headers),
+        warnings=wire.warnings,
+        timing=exchange.timing,
+        native={name: value for name, value in data.items() if value is not None and name not in _UNKEPT} or None,
+    )
 
 
 class Decoder:
@@ -113,7 +155,7 @@ class Decoder:
         # Nine of ten chunks hold one more piece of text and nothing else; this is their way past all the cases.
         if self._plain is not None and chunk.keys() == self._plain and not chunk.get("usage"):
             choices = chunk["choices"]
-            if len(choices) == 1:
+            if choices and len(choices) == 1:
                 choice = choices[0]
                 delta = choice.get("delta") if choice.keys() <= _USUAL_CHOICE else None
                 if (
@@ -126,7 +168,7 @@ class Decoder:
                     and type(piece) is str
                 ):
                     block = self._first.last if self._first is not None else None
-                    if block is not None and block.kind == "text" and not block.refusal:
+                    if block is not None and block.kind == "text" and not (block.refusal or block.half):
                         block.pieces.append(piece)
                         return (TextDelta(block.index, piece),)
         if frame.event == "error" and "error" not in chunk:
@@ -237,8 +279,8 @@ class _Answer:
         for image in delta.get("images") or ():
             self._insert(_image(image), events)
         for position, call in enumerate(delta.get("tool_calls") or ()):
-            index = call.get("index")
-            self._call(call, position if whole and index is None else index, events)
+            # Whatever a whole answer's calls are numbered, each is one of its own.
+            self._call(call, position if whole else call.get("index"), events)
         if legacy := delta.get("function_call"):
             self._legacy(legacy, events)
         if audio := delta.get("audio"):
@@ -327,7 +369,11 @@ class _Answer:
     def _call(self, call: JSON, index: int | None, events: list[Event]) -> None:
         function = call.get("function") or call.get("custom") or {}
         call_id, name = _word(call.get("id")) or "", _word(function.get("name")) or ""
-        block = self._known(index, call_id)
+        written = _written(function.get("arguments", function.get("input")))
+        block = self._known(index, call_id, name)
+        if block is not None and name and not call_id and _is_whole(block) and (written.strip() or name != block.name):
+            # Some servers send whole calls, each with the same index and no id.
+            block = None
         if block is None:
             block = self._open_call(call_id, name, index, events)
             if call.get("type") == "custom":
@@ -338,27 +384,29 @@ class _Answer:
         elif name and name != block.name:
             # In pieces from some servers; repeated whole with every piece of the arguments by others.
             block.name += name
-        self._argue(block, function.get("arguments", function.get("input")), events)
+        self._argue(block, written, events)
 
-    def _known(self, index: int | None, call_id: str) -> Block | None:
+    def _known(self, index: int | None, call_id: str, name: str) -> Block | None:
         """Return the call that a piece belongs to, or None when it begins another one."""
-        if index is None:
-            if call_id:
-                return next((block for _, known, block in reversed(self._calls) if known == call_id), None)
-            return self._calls[-1][2] if self._calls else None
-        for at, known, block in reversed(self._calls):
-            if at == index:
-                # Some servers number every call 0 and tell them apart by id.
-                return block if not call_id or not known or call_id == known else None
+        found = [(known, block) for at, known, block in reversed(self._calls) if index is None or at == index]
+        if not found:
+            return None
+        # Some servers number every call 0, or none, and tell them apart by id.
+        if call_id and (same := next((block for known, block in found if known == call_id), None)) is not None:
+            return same
+        known, newest = found[0]
+        # Others send a new id with every piece; one without a name goes on with what there is.
+        if not name or not call_id or (not known and index is not None):
+            return newest
         return None
 
     def _legacy(self, call: JSON, events: list[Event]) -> None:
         """Take in the `function_call` of old, which has no id and is alone."""
-        block = self._known(-1, "")
+        block = self._known(-1, "", "")
         if block is None:
             block = self._open_call("", _word(call.get("name")) or "", -1, events)
             block.native = {"type": "function_call"}
-        self._argue(block, call.get("arguments"), events)
+        self._argue(block, _written(call.get("arguments")), events)
 
     def _open_call(self, call_id: str, name: str, index: int | None, events: list[Event]) -> Block:
         self._close_last(events)
@@ -379,9 +427,7 @@ class _Answer:
         place = f"{self._response_id} {self.index} {len(self._calls)}"
         return f"call_{hashlib.sha256(place.encode()).hexdigest()[:24]}"
 
-    def _argue(self, block: Block, arguments: Any, events: list[Event]) -> None:
-        # An object instead of its JSON text is a known deviation.
-        piece = arguments if isinstance(arguments, str) else dump_json(arguments) if arguments else ""
+    def _argue(self, block: Block, piece: str, events: list[Event]) -> None:
         if piece:
             events.append(self.blocks.add(block, piece))
 
@@ -466,6 +512,18 @@ def _logprob(token: JSON) -> TokenLogprob:
     )
 
 
+def _written(arguments: Any) -> str:
+    """Return a piece of arguments as text; an object instead of its JSON is a known deviation."""
+    return arguments if isinstance(arguments, str) else dump_json(arguments) if arguments else ""
+
+
+def _is_whole(block: Block) -> bool:
+    """Return whether a call has its name and the whole of its arguments, so that nothing more can belong to it."""
+    if not block.name or not block.pieces or not block.pieces[-1].rstrip().endswith("}"):
+        return False
+    return parse_arguments("".join(block.pieces))[0] is not None
+
+
 def _keep_wording(block: Block) -> None:
     """Keep the arguments as the model wrote them, where that is not how genkit would write them again.
 
@@ -513,50 +571,6 @@ def _keep(kept: JSON, fields: Mapping[str, Any], known: frozenset[str]) -> None:
         kept[name] = {**before, **value} if isinstance(before, dict) and isinstance(value, dict) else value
 
 
-def usage(counts: JSON | None) -> Usage:
-    """Return the disjoint usage for OpenAI's counts, in which details are parts of the sums."""
-    if not counts or not isinstance(counts.get("prompt_tokens"), int):
-        return Usage(raw=counts or None)
-    prompt, completion = _count(counts, "prompt_tokens"), _count(counts, "completion_tokens")
-    inside, within = counts.get("prompt_tokens_details"), counts.get("completion_tokens_details")
-    # DeepSeek's own name for it.
-    cached = _count(inside, "cached_tokens") or _count(counts, "prompt_cache_hit_tokens")
-    reasoning = _count(within, "reasoning_tokens")
-    # xAI and Google's route leave reasoning out of the completion; only the total tells.
-    unseen = _count(counts, "total_tokens") - prompt - completion
-    if unseen > 0 and reasoning in (0, unseen):
-        completion, reasoning = completion + unseen, unseen
-    # Where details overlap, the earlier one takes the tokens, so that the classes add up to what was billed.
-    left, (read, write, heard, seen) = _share(
-        prompt,
-        cached,
-        _count(inside, "cache_write_tokens"),
-        _count(inside, "audio_tokens"),
-        _count(inside, "image_tokens"),
-    )
-    rest, (thought, spoken, drawn) = _share(
-        completion, reasoning, _count(within, "audio_tokens"), _count(within, "image_tokens")
-    )
-    return Usage(
-        input=left,
-        output=rest,
-        cache_read=read,
-        cache_write=write,
-        reasoning=thought,
-        input_audio=heard,
-        output_audio=spoken,
-        input_image=seen,
-        output_image=drawn,
-        raw=counts,
-    )
-
-
-def _count(counts: Any, name: str) -> int:
-    """Return a count; what is missing, or is no count, is none."""
-    count = counts.get(name) if isinstance(counts, dict) else None
-    return max(count, 0) if isinstance(count, int) else 0
-
-
 def _word(value: object) -> str | None:
     """Return an id, a name or a word as text; some servers number what should be named."""
     return value if value is None or isinstance(value, str) else str(value)
@@ -564,12 +578,3 @@ def _word(value: object) -> str | None:
 
 def _object(value: object) -> JSON | None:
     return value if isinstance(value, dict) else None
-
-
-def _share(total: int, *classes: int) -> tuple[int, list[int]]:
-    """Take each class out of what is left of the total."""
-    taken = []
-    for count in classes:
-        taken.append(min(count, total))
-        total -= taken[-1]
-    return total, taken

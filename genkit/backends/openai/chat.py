@@ -9,15 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import ConfigError, InvalidRequest
-from ...types import EmbedRequest, Request, Text, Tool, ToolChoice
+from ...types import EmbedRequest, Request, Settings, Text, Tool, ToolChoice
 from ..base import Losses
 from ..services import Service
 from ..wire import WireRequest
 from . import models
 from .answers import Decoder, decode
 from .messages import encode_messages
+from .strict import strictness
 
-__all__ = ["Decoder", "decode", "encode", "merge_extra"]
+__all__ = ["Decoder", "decode", "encode", "lose_cache_wishes", "merge_extra"]
 
 JSON = dict[str, Any]
 
@@ -32,15 +33,6 @@ _PLAIN = (
     "logprobs",
     "top_logprobs",
 )
-# What a reasoning model assumes anyway, and does not mind.
-_DEFAULTS = {
-    "temperature": 1,
-    "top_p": 1,
-    "presence_penalty": 0,
-    "frequency_penalty": 0,
-    "logprobs": False,
-    "top_logprobs": 0,
-}
 _MOST_STOPS = 4
 
 
@@ -74,6 +66,8 @@ def check_prompt(request: Request) -> None:
 
 def merged_extra(request: Request | EmbedRequest, service: Service) -> JSON:
     """Return the vendor-only options meant for this service. Azure's wire is OpenAI's, so it takes those too."""
+    if not request.extra:
+        return {}
     names = ("openai", service.name) if service.rules == "deployment" else (service.name,)
     return {option: value for name in names for option, value in request.extra.get(name, {}).items()}
 
@@ -111,7 +105,9 @@ class _Encoding:
         self.losses = Losses(request, backend=service.name)
         self.origin = origin
         self.extra = merged_extra(request, service)
-        self.given = self.losses.settings(request.settings, service.settings | {"timeout"}, where=service.name)
+        self.given: set[str] = set()
+        if request.settings.model_fields_set:
+            self.given = self.losses.settings(request.settings, service.settings | {"timeout"}, where=service.name)
         self.body: JSON = {"model": request.model}
 
     def wire(self, *, stream: bool) -> WireRequest:
@@ -119,11 +115,13 @@ class _Encoding:
         self.body["messages"] = encode_messages(
             self.request.messages, self.service, self.family, self.losses, origin=self.origin
         )
-        self.tools()
+        if self.given or self.request.tools:
+            self.tools()
         self.schema()
-        effort = self.reasoning()
-        self.sampling(effort)
-        self.limits()
+        if self.given:
+            effort = self.reasoning()
+            self.sampling(self.extra.get("reasoning_effort", effort))
+            self.limits()
         if stream:
             self.body["stream"] = True
             if self.service.stream_usage:
@@ -152,11 +150,14 @@ class _Encoding:
             value = getattr(self.settings, name)
             if name not in models.SAMPLING or samples:
                 self.body[name] = value
-            elif value != _DEFAULTS[name]:
+            elif value != models.SAMPLING_DEFAULTS[name]:
                 way = ', as with reasoning="none"' if "none" in self.family.efforts else ""
                 self.losses.lose(name, f"{self.request.model!r} takes it only while it does not reason{way}")
-        if "top_logprobs" in self.body:
-            self.body.setdefault("logprobs", True)
+        if "top_logprobs" in self.body and self.settings.logprobs is False:
+            del self.body["top_logprobs"]
+            self.losses.lose("top_logprobs", "logprobs=False asks for none")
+        elif "top_logprobs" in self.body:
+            self.body["logprobs"] = True
 
     def limits(self) -> None:
         """Fill in what ends an answer, and the seed."""
@@ -168,9 +169,8 @@ class _Encoding:
             self.body[self.service.seed] = self.settings.seed
         if "stop" in self.given:
             self.stop()
-        if self.settings.cache_prompt == "1h" and "cache_prompt" in self.given:
-            why = f"{self.service.name} caches prompts by itself and takes no lifetime of one hour"
-            self.losses.lose("cache_prompt", why)
+        if "cache_prompt" in self.given:
+            lose_cache_wishes(self.settings, self.losses)
 
     def stop(self) -> None:
         """Fill in the stop texts, all of them or none without the caller's leave."""
@@ -226,26 +226,34 @@ class _Encoding:
             self.body["parallel_tool_calls"] = self.settings.parallel_tool_calls
         choice = self.settings.tool_choice
         if choice is not None and "tool_choice" in self.given:
-            check_choice(choice, self.request, any_tools=any_tools)
+            further = "tools" in self.extra or "functions" in self.extra
+            check_choice(choice, self.request, further=further)
             if any_tools:
                 self.choice(choice)
 
     def choice(self, choice: ToolChoice) -> None:
         """Fill in which tools may or must be called."""
         named = [{"type": "function", "function": {"name": name}} for name in choice.names]
-        if choice.mode != "named":
-            self.body["tool_choice"] = choice.mode
-        elif len(named) == 1:
+        mode = "required" if choice.mode == "named" else choice.mode
+        if not named or mode == "none":
+            self.body["tool_choice"] = mode
+        elif choice.mode == "named" and len(named) == 1:
             self.body["tool_choice"] = named[0]
         elif self.service.named_tools:
-            allowed = {"mode": "required", "tools": named}
+            allowed = {"mode": mode, "tools": named}
             self.body["tool_choice"] = {"type": "allowed_tools", "allowed_tools": allowed}
         else:
             why = f"{self.service.name} cannot choose among several named tools; only those are sent"
             self.losses.lose("tools", why, kind="changed")
-            tools = self.body.get("tools", [])
-            self.body["tools"] = [tool for tool in tools if tool["function"]["name"] in choice.names]
-            self.body["tool_choice"] = "required"
+            self.only(choice.names)
+            self.body["tool_choice"] = mode
+
+    def only(self, names: tuple[str, ...]) -> None:
+        """Leave out all tools but these, the vendor's own too."""
+        for place in (self.body, self.extra):
+            tools = place.pop("tools", None)
+            if isinstance(tools, list) and (named := [tool for tool in tools if _name(tool) in names]):
+                place["tools"] = named
 
     def schema(self) -> None:
         """Fill in the form of the answer."""
@@ -260,7 +268,14 @@ class _Encoding:
         if schema.description is not None:
             form["description"] = schema.description
         if self.service.strict:
-            form["strict"] = schema.strict
+            form["strict"] = strictness(
+                schema.strict,
+                schema.json_schema,
+                self.service,
+                self.losses,
+                subject="output_schema",
+                what=repr(schema.name),
+            )
         self.body["response_format"] = {"type": "json_schema", "json_schema": form}
 
 
@@ -270,25 +285,46 @@ def _tool(tool: Tool, service: Service, losses: Losses) -> JSON:
         function["description"] = tool.description
     function["parameters"] = tool.parameters
     if tool.strict is not None and service.strict:
-        function["strict"] = tool.strict
+        function["strict"] = strictness(
+            tool.strict, tool.parameters, service, losses, subject="strict", what=f"that of {tool.name!r}"
+        )
     elif tool.strict:
         losses.lose("strict", f"{service.name} does not hold the arguments of {tool.name!r} to their schema")
     return {"type": "function", "function": function}
 
 
-def check_choice(choice: ToolChoice, request: Request, *, any_tools: bool) -> None:
+def _name(tool: Any) -> Any:
+    function = tool.get("function") if isinstance(tool, dict) else None
+    return function.get("name") if isinstance(function, dict) else None
+
+
+def lose_cache_wishes(settings: Settings, losses: Losses) -> None:
+    """Report what is asked of the prompt's cache beyond its use: OpenAI and its like fill it by themselves."""
+    if settings.cache_prompt is False:
+        losses.lose("cache_prompt", "the vendor caches prompts by itself, and cannot be told not to")
+    elif isinstance(settings.cache_prompt, str):
+        why = f"the vendor caches prompts by itself; for how long is not chosen by {settings.cache_prompt!r}"
+        losses.lose("cache_prompt", why, kind="changed")
+
+
+def check_choice(choice: ToolChoice, request: Request, *, further: bool) -> None:
     """Refuse a choice of tools that the request's tools cannot meet.
+
+    Args:
+        choice: The choice.
+        request: With its tools.
+        further: Whether there are more tools, by way of `extra`, whose names are not looked at.
 
     Raises:
         InvalidRequest: If there are no tools to choose from, or a named one is not among them.
     """
-    if choice.mode in ("required", "named") and not any_tools:
+    if choice.mode in ("required", "named") and not (request.tools or further):
         raise InvalidRequest(f"tool_choice={choice.mode!r} needs tools, and the request has none")
     if choice.mode == "named" and not choice.names:
         raise InvalidRequest('tool_choice "named" needs names: ToolChoice(mode="named", names=("lookup",))')
     known = {tool.name for tool in request.tools}
     missing = [name for name in choice.names if name not in known]
-    if choice.mode == "named" and missing and known:
+    if missing and known and not further:
         raise InvalidRequest(f"tool_choice names {missing}, and the tools are {sorted(known)}")
 
 

@@ -15,12 +15,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 from weakref import WeakKeyDictionary
 
 from pydantic import SecretStr
 
 from ...errors import AuthenticationFailed, ConfigError, GenkitError, MissingCredential
+from ...transport.messages import quoted_url
 from ..services import SERVICES, Service
 
 __all__ = ["Connection", "Credential", "Place", "TokenSource"]
@@ -92,10 +93,11 @@ class TokenSource:
                     backend=self._name,
                 )
             try:
-                found = credential.get_token(ENTRA_SCOPE)
+                return self._keep(credential.get_token(ENTRA_SCOPE))
+            except GenkitError:
+                raise
             except Exception as error:  # noqa: BLE001  # a foreign credential; kept as the cause
                 return self._without_new(credential, error)
-            return self._keep(found)
 
     async def aget(self) -> str:
         """Return a token; a blocking credential is asked in a worker thread."""
@@ -110,10 +112,11 @@ class TokenSource:
             if ready is not None:
                 return ready
             try:
-                found = await credential.get_token(ENTRA_SCOPE)
+                return self._keep(await credential.get_token(ENTRA_SCOPE))
+            except GenkitError:
+                raise
             except Exception as error:  # noqa: BLE001  # a foreign credential; kept as the cause
                 return self._without_new(credential, error)
-            return self._keep(found)
 
     def _keep(self, found: Any) -> str:
         token = checked_key(found.token, "the credential", self._name)
@@ -273,18 +276,19 @@ class Connection:
                     f"{self.name!r} needs a {name} for its address: set {' or '.join(variables)}, or pass base_url=",
                     backend=self.name,
                 )
+            if value == "global":
+                # Google's global endpoint has no prefix, though its path has the location.
+                found = found.replace(f"https://{{{name}}}-", "https://")
             found = found.replace(f"{{{name}}}", quote(value, safe="") if value else f"<{variables[0]}>")
         return found
 
     def _resolve(self, raw: str) -> Place:
         url = raw.strip()
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise ConfigError(f"base_url {raw!r} is not absolute: write it as https://host/v1", backend=self.name)
+        parts = self._split(url)
         base = f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
         ending = next((end for end in _ENDPOINTS if base.endswith(end)), None)
         if ending is not None:
-            raise ConfigError(f"base_url {base!r} ends with {ending!r}: leave that off", backend=self.name)
+            raise ConfigError(f"base_url {quoted_url(base)} ends with {ending!r}: leave that off", backend=self.name)
         query = f"?{parts.query}" if parts.query else ""
         if self._adopted is not None and self._adopted.query:
             more = "&".join(f"{quote(key)}={quote(value)}" for key, value in self._adopted.query.items())
@@ -308,6 +312,33 @@ class Connection:
             media_urls=self._row.media_urls | {"document"},
         )
         return Place(base, query, elsewhere, home=False)
+
+    def _split(self, url: str) -> SplitResult:
+        """Return the parts of an address.
+
+        Raises:
+            ConfigError: If it cannot be used; the address is not quoted where it may hold a password.
+        """
+        try:
+            parts = urlsplit(url)
+            # It raises for what is no port, such as the password in "user:pass/word@host".
+            _ = parts.port
+        except ValueError:
+            raise ConfigError(
+                f"base_url {quoted_url(url)} is malformed: check its host and port, and write it as https://host/v1",
+                backend=self.name,
+            ) from None
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise ConfigError(
+                f"base_url {quoted_url(url)} is not absolute: write it as https://host/v1", backend=self.name
+            )
+        if "@" in parts.netloc:
+            raise ConfigError(
+                f"base_url holds a user or password for {parts.hostname!r}: pass them as headers="
+                "{'authorization': 'Basic ...'}, or the key as api_key=",
+                backend=self.name,
+            )
+        return parts
 
     def _azure(self, base: str, path: str, query: str) -> Place:
         if self._adopted is not None and self._adopted.azure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -83,48 +84,62 @@ def decode(wire: WireRequest, data: JSON, exchange: Exchange, *, backend: str) -
     """Return the vectors of one answer, in the order of its inputs.
 
     Raises:
-        BadResponse: If there is not one vector for each input.
+        GenkitError: If the answer is an error in spite of its status 200.
+        BadResponse: If there is not one vector for each input, all of one length.
     """
     request_id = failures.request_id(exchange.headers)
-    if data.get("error"):
-        raise failures.in_stream(data["error"], backend=backend, request_id=request_id)
+    error = data.get("error")
+    if error or data.get("object") == "error":
+        raise failures.in_stream(error or data, backend=backend, request_id=request_id)
+    try:
+        return Embeddings(
+            vectors=_vectors(wire, data),
+            usage=_usage(data.get("usage")),
+            model=str(data.get("model") or wire.model),
+            backend=backend,
+            request_id=request_id,
+            warnings=wire.warnings,
+        )
+    except BadResponse as failed:
+        failed.backend, failed.request_id = backend, request_id
+        raise
+    except (LookupError, TypeError, AttributeError, ArithmeticError, ValueError, struct.error) as cause:
+        raise BadResponse(
+            f"the answer does not have the form of embeddings ({type(cause).__name__}: {cause})",
+            backend=backend,
+            sent=True,
+            request_id=request_id,
+        ) from cause
+
+
+def _vectors(wire: WireRequest, data: JSON) -> tuple[tuple[float, ...], ...]:
     wanted = wire.body["input"]
     # A list of numbers, by way of `extra`, is one text in tokens.
     count = len(wanted) if isinstance(wanted, list) and not isinstance(wanted[0], int) else 1
-    try:
-        found = _by_index(data["data"])
-    except (KeyError, TypeError, AttributeError, ValueError, struct.error) as error:
-        raise BadResponse(
-            f"the answer does not have the form of embeddings ({type(error).__name__}: {error})",
-            sent=True,
-            request_id=request_id,
-        ) from error
+    found = _by_index(data["data"])
     if sorted(found) != list(range(count)):
         raise BadResponse(
-            f"{count} texts were sent, and the vectors that came back are numbered {sorted(found)[:10]}",
-            sent=True,
-            request_id=request_id,
+            f"{count} texts were sent, and the vectors that came back are numbered {sorted(found)[:10]}", sent=True
         )
-    counts = data.get("usage") or {}
-    return Embeddings(
-        vectors=tuple(found[index] for index in range(count)),
-        usage=Usage(
-            input=counts.get("prompt_tokens", counts.get("total_tokens")),
-            output=0,
-            raw=counts or None,
-        ),
-        model=data.get("model") or wire.model,
-        backend=backend,
-        request_id=request_id,
-        warnings=wire.warnings,
-    )
+    lengths = sorted({len(vector) for vector in found.values()})
+    if lengths[0] == 0:
+        raise BadResponse("a vector that came back is empty", sent=True)
+    if len(lengths) > 1:
+        raise BadResponse(f"the vectors that came back differ in length: {lengths[:10]}", sent=True)
+    return tuple(found[index] for index in range(count))
 
 
-def _by_index(items: Sequence[JSON]) -> dict[int, tuple[float, ...]]:
+def _by_index(items: Any) -> dict[int, tuple[float, ...]]:
+    if not isinstance(items, list):
+        raise TypeError(f"the data are a {type(items).__name__}, not a list")
     found: dict[int, tuple[float, ...]] = {}
     for position, item in enumerate(items):
         index = item.get("index")
-        found[position if index is None else index] = _vector(item["embedding"])
+        if index is None:
+            index = position
+        if type(index) is not int or index in found:
+            raise ValueError(f"{index!r} is no number for a vector, or stands twice")
+        found[index] = _vector(item["embedding"])
     return found
 
 
@@ -132,8 +147,22 @@ def _vector(value: Any) -> tuple[float, ...]:
     """Return a vector out of base64 (little-endian 32-bit floats), or out of a list where the service sends that."""
     if isinstance(value, str):
         content = base64.b64decode(value, validate=True)
-        return struct.unpack(f"<{len(content) // 4}f", content)
-    return tuple(float(number) for number in value)
+        vector = struct.unpack(f"<{len(content) // 4}f", content)
+    elif not isinstance(value, list) or not {int, float}.issuperset(map(type, value)):
+        raise TypeError("a vector is no list of numbers")
+    else:
+        vector = tuple(map(float, value))
+    # One number that is none spoils the sum; the sum of large ones may be infinite as well.
+    if not math.isfinite(sum(vector)) and not all(map(math.isfinite, vector)):
+        raise ValueError("a vector holds a number that is none")
+    return vector
+
+
+def _usage(counts: Any) -> Usage:
+    counts = counts if isinstance(counts, dict) else {}
+    found = (counts.get(name) for name in ("prompt_tokens", "total_tokens"))
+    tokens = next((count for count in found if type(count) is int and count >= 0), None)
+    return Usage(input=tokens, output=0, raw=counts or None)
 
 
 def join(answers: Sequence[Embeddings]) -> Embeddings:

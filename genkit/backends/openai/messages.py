@@ -55,7 +55,8 @@ def encode_messages(
     messages: Sequence[Message], service: Service, family: Family, losses: Losses, *, origin: str
 ) -> list[JSON]:
     """Return the messages of a request, in order; nothing is moved and nothing left out without a report."""
-    return _Conversation(messages, service, family, losses, origin).encode()
+    plain = _plain(messages, family)
+    return plain if plain is not None else _Conversation(messages, service, family, losses, origin).encode()
 
 
 def media_mime(part: Media, *, backend: str) -> str:
@@ -76,6 +77,19 @@ def media_mime(part: Media, *, backend: str) -> str:
     return found
 
 
+def _plain(messages: Sequence[Message], family: Family) -> list[JSON] | None:
+    """Return the messages of a conversation of nothing but text, past all the cases; None for any other."""
+    out: list[JSON] = []
+    for message in messages:
+        role, parts = message.role, message.parts
+        if len(parts) != 1 or type(part := parts[0]) is not Text or part.refusal or message.name or role == "tool":
+            return None
+        if role == "system" and (out or family.role == "user"):
+            return None
+        out.append({"role": family.role if role == "system" else role, "content": part.text})
+    return out
+
+
 class _Conversation:
     """One request's messages on their way to the wire."""
 
@@ -92,6 +106,8 @@ class _Conversation:
         self._framed: list[JSON] = []
         # Calls in the form of old: id and name, since their results go by name.
         self._legacy: dict[str, str] = {}
+        # Origins of reasoning that is left out, and how often.
+        self._forgotten: dict[str, int] = {}
         turns = [at for at, message in enumerate(messages) if message.role == "user"]
         self._running = turns[-1] if turns else -1
 
@@ -109,6 +125,9 @@ class _Conversation:
                 case "tool":
                     self._results(message)
         self._flush()
+        for origin, count in self._forgotten.items():
+            parts = f"{count} part{'s' if count > 1 else ''}"
+            self._losses.lose("thinking", f"reasoning from {origin} cannot be sent back here ({parts})")
         return self._out
 
     def _add(self, role: str, message: Message | None, **fields: Any) -> None:
@@ -226,9 +245,9 @@ class _Conversation:
         if wanted is not None and running and message.tool_calls and part.text:
             fields[wanted] = fields.get(wanted, "") + part.text
             return
-        # Reasoning of earlier turns is of no use to any model, and Chat's own is made anew each time.
-        if running and message.tool_calls and part.origin not in (None, self._origin):
-            self._losses.lose("thinking", f"the reasoning behind these tool calls is from {part.origin}")
+        # Chat's own reasoning, which has no origin, is made anew each time; that of others told this model something.
+        if part.origin not in (None, self._origin) and (part.text or (running and message.tool_calls)):
+            self._forgotten[part.origin] = self._forgotten.get(part.origin, 0) + 1
 
     def _assistant_opaque(self, part: Opaque, fields: JSON) -> None:
         native = self._opaque(part)

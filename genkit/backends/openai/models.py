@@ -14,10 +14,20 @@ from typing import Literal
 
 from ..services import Service
 
-__all__ = ["FAMILIES", "FREE", "NEWEST", "SAMPLING", "Family", "family"]
+__all__ = ["FAMILIES", "FREE", "NEWEST", "SAMPLING", "SAMPLING_DEFAULTS", "Family", "family"]
 
 SAMPLING = frozenset({"temperature", "top_p", "logprobs", "top_logprobs", "presence_penalty", "frequency_penalty"})
 """Settings that a model refuses while it reasons."""
+
+SAMPLING_DEFAULTS = {
+    "temperature": 1,
+    "top_p": 1,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+    "logprobs": False,
+    "top_logprobs": 0,
+}
+"""What it assumes of them anyway: to leave that out is no loss."""
 
 _WORDS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _BOTH = frozenset({"chat", "responses"})
@@ -58,6 +68,8 @@ class Family:
 
     def samples(self, effort: str | None) -> bool:
         """Return whether the settings in `SAMPLING` are accepted together with this effort word (None: not given)."""
+        if self is FREE:
+            return True
         if effort is None:
             return not self.reasons
         return effort == "none" or not (self.reasons or self.efforts)

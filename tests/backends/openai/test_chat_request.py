@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from genkit.backends.openai import responses
 from genkit.errors import ConfigError, InvalidRequest, Unsupported
 from genkit.types import (
     Audio,
@@ -28,6 +29,7 @@ from genkit.types import (
 from tests.backends.openai.chat_cases import GROQ, OPENAI, ORIGIN, SERVICES, body, request, said, subjects, wire_of
 
 PNG = b"\x89PNG\r\n\x1a\n...."
+CLOSED = {"type": "object", "properties": {}, "additionalProperties": False}
 LOOKUP, SEND = Tool(name="lookup", description="Finds"), Tool(name="send")
 
 
@@ -242,11 +244,11 @@ def test_a_foreign_item_is_dropped_and_reported() -> None:
     assert subjects(wire) == ["web_search_call"]
 
 
-def test_foreign_reasoning_of_earlier_turns_is_left_out_without_a_word() -> None:
+def test_foreign_reasoning_of_earlier_turns_is_left_out_and_reported() -> None:
     thought = Thinking(text="hm", origin="google/generate", native={"sig": "x"})
     wire = wire_of(request("Hi", Message.assistant(thought, "Hello"), "Well?"))
     assert wire.body["messages"][1] == {"role": "assistant", "content": "Hello"}
-    assert wire.warnings == ()
+    assert subjects(wire) == ["thinking"]
 
 
 def test_foreign_reasoning_behind_running_tool_calls_is_reported() -> None:
@@ -363,11 +365,11 @@ def test_mistral_has_another_word_for_the_seed() -> None:
 
 
 def test_tools_are_nested_under_function() -> None:
-    strict = Tool(name="lookup", description="Finds", parameters={"type": "object"}, strict=True)
+    strict = Tool(name="lookup", description="Finds", parameters=CLOSED, strict=True)
     assert body(request(tools=(strict,)))["tools"] == [
         {
             "type": "function",
-            "function": {"name": "lookup", "description": "Finds", "parameters": {"type": "object"}, "strict": True},
+            "function": {"name": "lookup", "description": "Finds", "parameters": CLOSED, "strict": True},
         }
     ]
 
@@ -427,10 +429,10 @@ def test_a_choice_of_tools_that_a_service_lacks_is_an_error() -> None:
 
 
 def test_a_schema_goes_into_the_response_format() -> None:
-    schema = Schema(name="person", json_schema={"type": "object"}, description="A person")
+    schema = Schema(name="person", json_schema=CLOSED, description="A person")
     assert body(request(output_schema=schema))["response_format"] == {
         "type": "json_schema",
-        "json_schema": {"name": "person", "schema": {"type": "object"}, "description": "A person", "strict": True},
+        "json_schema": {"name": "person", "schema": CLOSED, "description": "A person", "strict": True},
     }
 
 
@@ -481,3 +483,91 @@ def test_every_body_is_json() -> None:
 def test_the_same_request_gives_the_same_body_again() -> None:
     asked = request("Hi", tools=(LOOKUP,), seed=1)
     assert wire_of(asked, OPENAI) == wire_of(asked, OPENAI)
+
+
+# ---------------------------------------------------------------- what is reported, and what is not
+
+
+def test_a_model_without_rules_takes_sampling_settings_while_it_reasons() -> None:
+    wire = wire_of(request(model="qwen3-32b", reasoning="high", temperature=0.6, top_p=0.9), GROQ)
+    sent = {name: wire.body[name] for name in ("reasoning_effort", "temperature", "top_p")}
+    assert sent == {"reasoning_effort": "high", "temperature": 0.6, "top_p": 0.9}
+    assert wire.warnings == ()
+
+
+def test_alternatives_to_tokens_whose_probabilities_are_refused_are_reported() -> None:
+    wire = wire_of(request(logprobs=False, top_logprobs=3))
+    assert "top_logprobs" not in wire.body
+    assert subjects(wire) == ["top_logprobs"]
+
+
+def test_several_foreign_thoughts_are_one_warning_with_their_number() -> None:
+    thought = Thinking(text="hm", origin="google/generate", native={"sig": "x"})
+    first, second = Message.assistant(thought, "Hello"), Message.assistant(thought, "Yes")
+    wire = wire_of(request("Hi", first, "So?", second, "Well?"))
+    assert [message["content"] for message in wire.body["messages"]] == ["Hi", "Hello", "So?", "Yes", "Well?"]
+    assert subjects(wire) == ["thinking"]
+    assert "2 parts" in wire.warnings[0].message
+
+
+def test_required_reasoning_that_cannot_be_sent_back_is_an_error() -> None:
+    thought = Thinking(text="hm", origin="google/generate", native={"sig": "x"})
+    with pytest.raises(Unsupported, match="thinking"):
+        wire_of(request("Hi", Message.assistant(thought, "Hello"), "Well?", require=frozenset({"thinking"})))
+
+
+@pytest.mark.parametrize("thought", [Thinking(text="hm"), Thinking(text="hm", origin=ORIGIN), Thinking(origin="x/y")])
+def test_reasoning_that_need_not_go_back_is_no_loss(thought: Thinking) -> None:
+    assert wire_of(request("Hi", Message.assistant(thought, "Hello"), "Well?")).warnings == ()
+
+
+@pytest.mark.parametrize("wanted", [True, False, "5m", "1h"])
+@pytest.mark.parametrize("service", ["openai", "azure"])
+def test_both_interfaces_say_the_same_of_the_cache(wanted: bool | str, service: str) -> None:
+    asked = request(cache_prompt=wanted)
+    other = responses.encode(asked, SERVICES[service], origin=ORIGIN, stream=False)
+    assert wire_of(asked, SERVICES[service]).warnings == other.warnings
+    assert [warning.kind for warning in other.warnings] == {True: [], False: ["dropped"]}.get(wanted, ["changed"])
+
+
+@pytest.mark.parametrize("mode", ["auto", "required"])
+def test_names_in_a_choice_without_force_are_the_allowed_tools_at_openai(mode: str) -> None:
+    choice = ToolChoice(mode=mode, names=("lookup",))
+    wire = wire_of(request(tools=(LOOKUP, SEND), tool_choice=choice))
+    named = [{"type": "function", "function": {"name": "lookup"}}]
+    assert wire.body["tool_choice"] == {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": named}}
+    assert len(wire.body["tools"]) == 2
+    assert wire.warnings == ()
+
+
+@pytest.mark.parametrize("mode", ["auto", "required"])
+def test_names_in_a_choice_are_the_only_tools_where_a_service_cannot_choose_among_them(mode: str) -> None:
+    choice = ToolChoice(mode=mode, names=("lookup",))
+    wire = wire_of(request(tools=(LOOKUP, SEND), tool_choice=choice), GROQ)
+    assert [tool["function"]["name"] for tool in wire.body["tools"]] == ["lookup"]
+    assert wire.body["tool_choice"] == mode
+    assert subjects(wire) == ["tools"]
+
+
+def test_of_the_vendors_own_tools_too_only_the_named_ones_are_sent_where_a_service_cannot_choose() -> None:
+    extra = {"groq": {"tools": [{"type": "function", "function": {"name": name}} for name in ("x", "y")]}}
+    choice = ToolChoice(mode="required", names=("lookup", "x"))
+    wire = wire_of(request(tools=(LOOKUP, SEND), tool_choice=choice, extra=extra), GROQ)
+    assert [tool["function"]["name"] for tool in wire.body["tools"]] == ["lookup", "x"]
+
+
+def test_a_named_tool_may_come_by_extra() -> None:
+    extra = {"openai": {"tools": [{"type": "function", "function": {"name": "zz"}}]}}
+    wire = wire_of(request(tools=(LOOKUP,), tool_choice=ToolChoice(mode="named", names=("zz",)), extra=extra))
+    assert wire.body["tool_choice"] == {"type": "function", "function": {"name": "zz"}}
+    assert len(wire.body["tools"]) == 2
+
+
+@pytest.mark.parametrize("mode", ["auto", "required"])
+def test_an_unknown_name_in_any_choice_is_refused(mode: str) -> None:
+    with pytest.raises(InvalidRequest, match="nope"):
+        body(request(tools=(LOOKUP,), tool_choice=ToolChoice(mode=mode, names=("nope",))))
+
+
+def test_audio_by_url_is_taken_nowhere_and_no_row_promises_it() -> None:
+    assert [row.name for row in SERVICES.values() if "audio" in row.media_urls] == []

@@ -104,6 +104,32 @@ def test_an_address_that_is_none_is_refused(address: str) -> None:
         OpenAI(base_url=address).plan(ask())
 
 
+@pytest.mark.parametrize("address", ["http://[::1/v1", "http://h:99999/v1", "http://h:port/v1"])
+def test_a_malformed_address_is_refused(address: str) -> None:
+    with pytest.raises(ConfigError, match="malformed"):
+        OpenAI(base_url=address).plan(ask())
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://bob:S3cret/pw@host/v1", "bob:S3cret@host/v1", "http://bob:S3cret@host/v1", "http://[b:S3cret@host/v1"],
+)
+def test_an_address_with_a_password_is_refused_and_not_shown(address: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        OpenAI(base_url=address).plan(ask())
+    assert "S3cret" not in str(caught.value)
+    assert "S3cret" not in str(caught.value.__cause__)
+
+
+def test_vertex_has_one_global_address_and_one_per_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
+    backend = OpenAI(name="vertex-openai", api_key="k")
+    for location, host in (("global", "aiplatform"), ("europe-west4", "europe-west4-aiplatform")):
+        monkeypatch.setenv("GOOGLE_CLOUD_LOCATION", location)
+        url = backend.plan(ask("google/gemini-2.5-pro")).url
+        assert url.startswith(f"https://{host}.googleapis.com/v1/projects/p/locations/{location}/")
+
+
 def test_an_address_with_the_interface_in_it_is_refused() -> None:
     with pytest.raises(ConfigError, match="/chat/completions"):
         OpenAI(base_url="http://localhost/v1/chat/completions").plan(ask())
@@ -351,6 +377,28 @@ class AsyncCredential(FakeCredential):
 
 def azure(far: FarEnd, credential: Any) -> OpenAI:
     return OpenAI(name="azure", base_url=far.url, credential=credential)
+
+
+class OddCredential(FakeCredential):
+    """One that gives the bare token."""
+
+    def get_token(self, *scopes: str) -> Any:
+        return KEY
+
+
+class OddAsyncCredential(FakeCredential):
+    """Its twin of azure.identity.aio."""
+
+    async def get_token(self, *scopes: str) -> Any:  # type: ignore[override]
+        return KEY
+
+
+def test_a_credential_that_gives_something_else_than_a_token_object_is_refused(far: FarEnd) -> None:
+    with pytest.raises(AuthenticationFailed, match="OddCredential") as caught:
+        azure(far, OddCredential()).generate(ask())
+    assert KEY not in str(caught.value)
+    with pytest.raises(AuthenticationFailed, match="OddAsyncCredential"):
+        asyncio.run(azure(far, OddAsyncCredential()).agenerate(ask()))
 
 
 def test_an_entra_token_is_a_bearer_token_and_is_kept(far: FarEnd) -> None:

@@ -87,9 +87,10 @@ def test_an_answer_of_another_form_is_a_bad_response(data: dict[str, Any]) -> No
         decoded(wire("a"), data)
 
 
-def test_an_error_inside_the_answer_is_the_typed_error() -> None:
+@pytest.mark.parametrize("form", [{"error": {"message": "m", "code": "rate_limit_exceeded"}}, {"object": "error"}])
+def test_an_error_inside_the_answer_is_the_typed_error(form: dict[str, Any]) -> None:
     with pytest.raises(RateLimited):
-        decoded(wire("a"), {"error": {"message": "m", "code": "rate_limit_exceeded"}})
+        decoded(wire("a"), {"message": "m", "code": "rate_limit_exceeded", **form})
 
 
 @pytest.mark.parametrize("texts", [(), ("a", "")])
@@ -163,3 +164,56 @@ def test_a_failure_of_the_far_end_is_typed() -> None:
             backend.embed(request("a"))
         backend.close()
     assert (caught.value.retry_after, caught.value.backend) == (3.0, "openai")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        reply([1.0], usage=[1]),
+        reply([1.0], usage="x"),
+        reply([1.0], usage={"prompt_tokens": "7"}),
+        reply([1.0], usage={"prompt_tokens": True}),
+        reply([1.0], usage={"prompt_tokens": -1}),
+        reply([1.0], model=5),
+    ],
+)
+def test_odd_words_beside_the_vectors_cost_no_vector(data: dict[str, Any]) -> None:
+    got = decoded(wire("a"), data)
+    assert got.vectors == ((1.0,),)
+    assert isinstance(got.model, str)
+    assert got.usage.input in (None, 3)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"data": [{"index": "a", "embedding": [1.0]}]},
+        {"data": [{"index": True, "embedding": [1.0]}]},
+        {"data": [{"index": 0, "embedding": [1.0]}, {"index": 0, "embedding": [2.0]}]},
+        reply([]),
+        reply(""),
+        reply([float("nan")]),
+        reply(packed(float("inf"))),
+        reply(["1"]),
+        reply([10**400]),
+        {"data": {"index": 0}},
+        {"data": 5},
+        {"data": [None]},
+    ],
+    ids=str,
+)
+def test_vectors_that_are_none_are_a_bad_response_which_says_whose(data: dict[str, Any]) -> None:
+    with pytest.raises(BadResponse) as caught:
+        decoded(wire("a"), data)
+    assert (caught.value.backend, caught.value.request_id, caught.value.sent) == ("openai", "r", True)
+
+
+def test_vectors_numbered_by_words_and_numbers_are_a_bad_response() -> None:
+    data = {"data": [{"index": "a", "embedding": [1.0]}, {"index": 0, "embedding": [1.0]}]}
+    with pytest.raises(BadResponse):
+        decoded(wire("a", "b"), data)
+
+
+def test_vectors_of_several_lengths_are_a_bad_response() -> None:
+    with pytest.raises(BadResponse, match="length"):
+        decoded(wire("a", "b"), reply([1.0], [1.0, 2.0]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import typing
 from email.utils import formatdate
 from typing import Any
 
@@ -192,3 +193,23 @@ def test_azures_inner_code_for_a_filtered_prompt_is_read() -> None:
 )
 def test_errors_inside_an_answer_are_classed_by_code(error: Any, kind: type[GenkitError]) -> None:
     assert type(failures.in_stream(error, backend="openai")) is kind
+
+
+@pytest.mark.parametrize(
+    "code", ["invalid_image", "image_too_large", "failed_to_download_image", "data_residency_mismatch"]
+)
+def test_a_picture_or_place_that_is_refused_is_refused_again_and_so_no_failure_of_the_server(code: str) -> None:
+    error = failures.in_stream({"code": code, "message": "m"}, backend="openai")
+    assert type(error) is InvalidRequest
+    assert error.code == code
+
+
+def test_every_code_of_a_failed_response_that_the_sdk_lists_has_its_class() -> None:
+    listed = pytest.importorskip("openai.types.responses.response_error").ResponseError.model_fields["code"]
+    temporary = {"server_error": ServerError, "vector_store_timeout": ServerError, "rate_limit_exceeded": RateLimited}
+    for code in typing.get_args(listed.annotation):
+        kind = type(failures.in_stream({"code": code, "message": "m"}, backend="openai"))
+        if code in temporary:
+            assert kind is temporary[code], code
+        else:
+            assert kind is (ContentBlocked if "policy" in code else InvalidRequest), code

@@ -50,6 +50,12 @@ def test_models_of_compatible_services_have_no_rules() -> None:
     assert family("gpt-5", SERVICES["groq"]) is FREE
 
 
+@pytest.mark.parametrize("effort", [None, "none", "high"])
+def test_a_model_without_rules_samples_at_every_effort(effort: str | None) -> None:
+    assert FREE.samples(effort)
+    assert not NEWEST.samples("high")
+
+
 def test_a_deployment_has_rules_only_if_it_is_named_after_a_model() -> None:
     assert family("gpt-5-mini", SERVICES["azure"]).reasons
     assert family("production", SERVICES["azure"]) is FREE
@@ -110,3 +116,30 @@ def test_features_follow_the_family() -> None:
     assert not openai.features("gpt-4o").thinking
     assert openai.features("text-embedding-3-small").embeddings
     assert not openai.features("gpt-4o").embeddings
+
+
+CHAT_ALONE = {"stop", "seed", "n", "presence_penalty", "frequency_penalty"}
+
+
+@pytest.mark.parametrize(
+    ("backend", "model"),
+    [(OpenAI(), "gpt-5-pro"), (OpenAI(api="responses"), "gpt-7"), (OpenAI(name="azure"), "o1-pro")],
+)
+def test_features_promise_nothing_that_the_chosen_interface_lacks(backend: OpenAI, model: str) -> None:
+    found = backend.features(model)
+    assert not found.settings & CHAT_ALONE
+    assert "audio" not in found.media
+    assert {"max_tokens", "tool_choice", "cache_prompt", "timeout"} <= found.settings
+
+
+def test_a_model_that_both_interfaces_reach_has_the_settings_of_both() -> None:
+    assert OpenAI().features("gpt-4o").settings >= CHAT_ALONE
+    assert OpenAI(api="chat").features("gpt-5-pro").settings >= {"stop", "seed", "n"}
+
+
+@pytest.mark.parametrize("name", ["openai", "ollama"])
+def test_a_model_for_embeddings_takes_a_timeout_and_no_other_setting(name: str) -> None:
+    found = OpenAI(name=name).features("text-embedding-3-small")
+    assert found.settings == {"timeout"}
+    assert found.embeddings
+    assert [found.tools, found.output_schema, found.thinking, found.media] == [False, False, False, frozenset()]

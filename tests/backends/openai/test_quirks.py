@@ -8,9 +8,23 @@ from typing import Any
 
 import pytest
 
-from genkit.backends.openai import OpenAI, failures
+from genkit.backends.openai import OpenAI, chat, failures, responses
 from genkit.errors import ContentBlocked, InvalidRequest, RateLimited, ServerError, StreamInterrupted, Unsupported
-from genkit.types import Audio, Done, Event, Image, Message, Request, Settings, Text, TextDelta, ToolCall, ToolResult
+from genkit.types import (
+    Audio,
+    Done,
+    Event,
+    Image,
+    Message,
+    Request,
+    Schema,
+    Settings,
+    Text,
+    TextDelta,
+    Tool,
+    ToolCall,
+    ToolResult,
+)
 from tests.backends.openai.chat_cases import (
     DONE,
     GROQ,
@@ -56,9 +70,31 @@ def test_a_tool_result_needs_no_name_on_this_wire() -> None:
 
 # 24
 def test_parallel_tool_calls_can_be_forbidden() -> None:
-    from genkit.types import Tool
-
     assert body(request(tools=(Tool(name="f"),), parallel_tool_calls=False))["parallel_tool_calls"] is False
+
+
+# 42
+OPEN = {"type": "object", "properties": {"city": {"type": "string"}}}
+
+
+@pytest.mark.parametrize("encode", [chat.encode, responses.encode])
+def test_a_schema_that_strict_mode_refuses_is_sent_without_it_and_reported(encode: Any) -> None:
+    tool = Tool(name="weather", parameters=OPEN, strict=True)
+    wire = encode(
+        request(tools=(tool,), output_schema=Schema(json_schema=OPEN)), SERVICES["openai"], origin="o", stream=False
+    )
+    sent = json.dumps(wire.body)
+    assert '"strict": true' not in sent
+    assert sent.count('"strict": false') == 2
+    assert [(w.kind, w.subject) for w in wire.warnings] == [("changed", "strict"), ("changed", "output_schema")]
+    assert "additionalProperties" in wire.warnings[1].message
+
+
+@pytest.mark.parametrize("encode", [chat.encode, responses.encode])
+def test_strictness_at_compatible_services_is_their_own_affair(encode: Any) -> None:
+    wire = encode(request(output_schema=Schema(json_schema=OPEN)), GROQ, origin="o", stream=False)
+    assert '"strict": true' in json.dumps(wire.body)
+    assert not wire.warnings
 
 
 # 35
@@ -358,8 +394,6 @@ def test_settings_are_the_closed_set() -> None:
         "timeout": 5,
     }
     assert values.keys() == Settings.model_fields.keys()
-    from genkit.types import Tool
-
     for service in SERVICES.values():
         for name, value in values.items():
             bare = request(model="m", tools=(Tool(name="f"),))

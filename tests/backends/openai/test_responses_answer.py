@@ -117,9 +117,9 @@ def test_the_summary_of_reasoning_is_thinking():
     assert response.message.parts[0].native == REASONING
 
 
-def test_reasoning_that_is_shown_is_preferred_to_its_summary():
+def test_reasoning_that_is_shown_comes_before_its_summary():
     shown = {**REASONING, "content": [{"type": "reasoning_text", "text": "Really."}]}
-    assert decode(answer(shown)).thinking == "Really."
+    assert decode(answer(shown)).thinking == "Really.\n\nFirst.\n\nThen."
 
 
 def test_a_made_image_is_an_image():

@@ -31,6 +31,7 @@ ORIGIN = "openai/responses"
 PNG = b"\x89PNG\r\n\x1a\n rest"
 WEATHER = Tool(name="weather", description="The weather.", parameters={"type": "object", "properties": {}})
 CLOCK = Tool(name="clock")
+CLOSED = {"type": "object", "properties": {}, "additionalProperties": False}
 REASONING = {"id": "rs_1", "type": "reasoning", "summary": [], "encrypted_content": "gAAA"}
 
 
@@ -546,7 +547,7 @@ def test_an_id_at_the_vendors_limit_is_left_alone():
 
 
 def test_tools_are_flat_and_strict_only_when_asked():
-    tools = (WEATHER, CLOCK.model_copy(update={"strict": True}))
+    tools = (WEATHER, CLOCK.model_copy(update={"strict": True, "parameters": CLOSED}))
     assert body(tools=tools)["tools"] == [
         {
             "type": "function",
@@ -555,7 +556,7 @@ def test_tools_are_flat_and_strict_only_when_asked():
             "parameters": {"type": "object", "properties": {}},
             "strict": False,
         },
-        {"type": "function", "name": "clock", "parameters": {"type": "object", "properties": {}}, "strict": True},
+        {"type": "function", "name": "clock", "parameters": CLOSED, "strict": True},
     ]
 
 
@@ -615,11 +616,11 @@ def test_parallel_calls_can_be_forbidden():
 
 
 def test_an_output_schema_is_the_format_of_the_text():
-    schema = Schema(name="city", json_schema={"type": "object"}, description="A city")
+    schema = Schema(name="city", json_schema=CLOSED, description="A city")
     assert body(output_schema=schema)["text"]["format"] == {
         "type": "json_schema",
         "name": "city",
-        "schema": {"type": "object"},
+        "schema": CLOSED,
         "strict": True,
         "description": "A city",
     }

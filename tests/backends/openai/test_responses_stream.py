@@ -429,12 +429,28 @@ def test_reasoning_that_is_shown_is_streamed_as_thinking():
     assert final == whole([item])
 
 
-def test_a_summary_beside_shown_reasoning_is_not_streamed_into_it():
+def test_a_summary_beside_shown_reasoning_follows_when_it_is_done():
     item = {**REASONING, "content": [{"type": "reasoning_text", "text": "Hm."}]}
     shown = event("reasoning_text.delta", output_index=0, content_index=0, delta="Hm.")
     stream = [CREATED, added(0, item, content=[]), shown, summary(0, 0, "First."), done(0, item)]
     events, final = play([*stream, event("completed", response=response([item]))])
-    assert pieces(events, ThinkingDelta) == ["Hm."]
+    assert pieces(events, ThinkingDelta) == ["Hm.", "\n\nFirst.\n\nThen."]
+    assert final == whole([item])
+
+
+def test_a_summary_that_comes_before_the_reasoning_it_sums_up_ends_in_the_same_answer():
+    item = {**REASONING, "content": [{"type": "reasoning_text", "text": "Hm."}]}
+    shown = event("reasoning_text.delta", output_index=0, content_index=0, delta="Hm.")
+    stream = [CREATED, added(0, item, content=[]), summary(0, 0, "First."), shown, done(0, item)]
+    events, final = play([*stream, event("completed", response=response([item]))])
+    assert pieces(events, ThinkingDelta) == ["First.", "\n\nThen.\n\nHm."]
+    assert final == whole([item])
+
+
+def test_reasoning_and_summary_of_the_same_text_are_taken_once():
+    item = {**REASONING, "content": [{"type": "reasoning_text", "text": "First.\n\nThen."}]}
+    _, final = play([CREATED, done(0, item), event("completed", response=response([item]))])
+    assert final.thinking == "First.\n\nThen."
     assert final == whole([item])
 
 

@@ -26,8 +26,19 @@ from ....types import (
 )
 from ...wire import Exchange, WireRequest
 from .. import failures
+from ..counts import count, share
 
-__all__ = ["Reader", "decode", "failed", "make_response", "read_logprobs", "read_usage", "token_logprobs", "written"]
+__all__ = [
+    "Reader",
+    "decode",
+    "failed",
+    "make_response",
+    "read_logprobs",
+    "read_usage",
+    "thought",
+    "token_logprobs",
+    "written",
+]
 
 JSON = dict[str, Any]
 
@@ -75,22 +86,24 @@ def decode(wire: WireRequest, data: JSON, exchange: Exchange, *, backend: str) -
     Raises:
         GenkitError: The typed error of a failed response; what it holds of an answer is in `.response`.
     """
-    if "output" not in data and data.get("error"):
-        raise failures.in_stream(data["error"], backend=backend, request_id=failures.request_id(exchange.headers))
-    if data.get("status") is None:
+    status, error = data.get("status"), data.get("error")
+    unanswered = status is None or (data.get("output") is None and status != "failed")
+    if data.get("object") == "error" or (error and unanswered):
+        raise failures.in_stream(error or data, backend=backend, request_id=failures.request_id(exchange.headers))
+    if status is None:
         # Servers that leave it out send whole answers.
         data = {**data, "status": "completed"}
-    output = data["output"]
+    output = (data.get("output") or []) if status == "failed" else data["output"]
     reader = Reader(wire.origin, data.get("id"))
     parts = [part for index, item in enumerate(output) for part in reader.parts(item, index)]
     response = make_response(
         wire, data, exchange, parts=parts, logprobs=read_logprobs(output), backend=backend, warnings=wire.warnings
     )
-    if data.get("status") == "failed":
-        error = failed(data, backend=backend)
-        error.request_id = error.request_id or response.request_id
-        error.response = response
-        raise error
+    if status == "failed":
+        failure = failed(data, backend=backend)
+        failure.request_id = failure.request_id or response.request_id
+        failure.response = response
+        raise failure
     return response
 
 
@@ -153,18 +166,18 @@ def read_usage(counts: JSON | None) -> Usage:
     if not counts:
         return Usage()
     given, made = counts.get("input_tokens"), counts.get("output_tokens")
-    details = counts.get("input_tokens_details") or {}
-    cached = details.get("cached_tokens") or 0
-    stored = details.get("cache_write_tokens") or 0
-    thought = (counts.get("output_tokens_details") or {}).get("reasoning_tokens") or 0
-    return Usage(
-        input=None if given is None else max(0, given - cached - stored),
-        output=None if made is None else max(0, made - thought),
-        cache_read=cached,
-        cache_write=stored,
-        reasoning=thought,
-        raw=counts,
-    )
+    for tokens in (given, made):
+        if tokens is not None and not isinstance(tokens, int):
+            raise TypeError(f"{tokens!r} is no number of tokens")
+    details = counts.get("input_tokens_details")
+    cached, stored = count(details, "cached_tokens"), count(details, "cache_write_tokens")
+    thought = count(counts.get("output_tokens_details"), "reasoning_tokens")
+    # Where details overlap, the earlier one takes the tokens, so that the classes add up to what was billed.
+    if given is not None:
+        given, (cached, stored) = share(max(given, 0), cached, stored)
+    if made is not None:
+        made, (thought,) = share(max(made, 0), thought)
+    return Usage(input=given, output=made, cache_read=cached, cache_write=stored, reasoning=thought, raw=counts)
 
 
 class Reader:
@@ -184,9 +197,11 @@ class Reader:
                 return [self._content(item, content) for content in item["content"]]
             case "reasoning":
                 self._reasoning = item.get("id")
-                return [Thinking(text=_thought(item), origin=self._origin, native=item)]
+                return [Thinking(text=thought(item), origin=self._origin, native=item)]
             case "function_call":
                 return [self.call(item, index)]
+            case "custom_tool_call":
+                return [self.custom_call(item, index)]
             case "image_generation_call" if item.get("result"):
                 return [self._image(item)]
             case _:
@@ -194,11 +209,7 @@ class Reader:
 
     def call(self, item: JSON, index: int) -> ToolCall:
         """Return a tool call; one without an id gets one that is the same each time it is read."""
-        call_id = item.get("call_id") or item.get("id")
-        minted = not call_id
-        if minted:
-            seed = f"{self._response_id}/{index}".encode()
-            call_id = f"call_{hashlib.sha256(seed).hexdigest()[:24]}"
+        call_id, minted = self._call_id(item, index)
         arguments, raw = parse_arguments(item.get("arguments") or "")
         kept = {name: value for name, value in item.items() if name not in ("call_id", "name")}
         return ToolCall(
@@ -210,6 +221,28 @@ class Reader:
             origin=self._origin,
             native=self._native(kept),
         )
+
+    def custom_call(self, item: JSON, index: int) -> ToolCall:
+        """Return a call of a custom tool: what it is given is a text of its own form, no JSON."""
+        call_id, minted = self._call_id(item, index)
+        return ToolCall(
+            id=call_id,
+            name=item["name"],
+            arguments=None,
+            raw=item.get("input") or "",
+            minted=minted,
+            origin=self._origin,
+            native=self._native(
+                {name: value for name, value in item.items() if name not in ("call_id", "name", "input")}
+            ),
+        )
+
+    def _call_id(self, item: JSON, index: int) -> tuple[str, bool]:
+        """Return a call's id, and whether it was made here."""
+        if found := item.get("call_id") or item.get("id"):
+            return found, False
+        seed = f"{self._response_id}/{index}".encode()
+        return f"call_{hashlib.sha256(seed).hexdigest()[:24]}", True
 
     def opaque(self, item: JSON) -> Opaque:
         """Return an item without a word here."""
@@ -246,10 +279,17 @@ class Reader:
         return {"item": item, "reasoning": self._reasoning} if self._reasoning else {"item": item}
 
 
-def _thought(item: JSON) -> str:
-    """Return the reasoning's text where it is shown, else its summary."""
-    sections = item.get("content") or item.get("summary") or []
-    return "\n\n".join([section.get("text") or "" for section in sections])
+def thought(item: JSON, *, first: str = "content") -> str:
+    """Return all that is shown of a reasoning item: its text and its summary, in the order that `first` gives."""
+    shown = [_sections(item.get(field)) for field in ("content", "summary")]
+    if first == "summary":
+        shown.reverse()
+    # Some servers give one text as both.
+    return "\n\n".join([text for text in dict.fromkeys(shown) if text])
+
+
+def _sections(sections: Sequence[JSON] | None) -> str:
+    return "\n\n".join([section.get("text") or "" for section in sections or ()])
 
 
 def written(part: Part) -> str:

@@ -8,8 +8,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from ....errors import InvalidRequest
-from ....events import parse_arguments
+from ....errors import InvalidRequest, Unsupported
+from ....events import dump_json, parse_arguments
 from ....types import (
     Audio,
     Document,
@@ -26,6 +26,8 @@ from ....types import (
     Video,
 )
 from ...base import Losses
+from ...services import Service
+from ..models import Family
 
 __all__ = ["Input"]
 
@@ -51,16 +53,19 @@ class Input:
     Args:
         losses: Hears of all that cannot be sent.
         origin: Mark of the native data that may be sent back.
-        role: Role of system messages.
+        service: Where they go, and `family` the model's rules: they say what media can be read.
         stored: Whether the vendor keeps answers, and so knows its reasoning by id.
     """
 
-    def __init__(self, losses: Losses, *, origin: str, role: str, stored: bool) -> None:
+    def __init__(self, losses: Losses, *, origin: str, service: Service, family: Family, stored: bool) -> None:
         self.items: list[JSON] = []
         self._losses = losses
         self._origin = origin
-        self._role = role
+        self._service = service
+        self._family = family
         self._stored = stored
+        # Calls of custom tools: their results have a form of their own.
+        self._custom: set[str] = set()
         self._reasoning: set[str | None] = set()
         self._lost: dict[str, int] = {}
 
@@ -82,7 +87,7 @@ class Input:
 
     def _turn(self, message: Message, index: int) -> None:
         """Add a message of anybody but the model; what is an item of its own stands between its contents."""
-        role = self._role if message.role == "system" else "user"
+        role = self._family.role if message.role == "system" else "user"
         content: list[JSON] = []
         for number, part in enumerate(message.parts):
             match part:
@@ -114,9 +119,11 @@ class Input:
             case Text(text=text):
                 return [{"type": "input_text", "text": text}]
             case Image():
+                self._check("image")
                 source = {"file_id": part.file_id} if part.file_id else {"image_url": part.url or _data_url(part)}
                 return [{"type": "input_image", **source, "detail": part.detail or "auto"}]
             case Document():
+                self._check("document")
                 return [_file(part)]
             case Audio() | Video():
                 why = 'this interface does not read it; api="chat" reads audio with the models that hear'
@@ -124,6 +131,14 @@ class Input:
                 return []
             case _:
                 return []
+
+    def _check(self, kind: str) -> None:
+        """Refuse media that cannot be read there, as Chat does."""
+        name = self._service.name
+        if kind not in self._service.media:
+            raise Unsupported(f"{name} takes no {kind} (Responses)", backend=name)
+        if kind not in self._family.media:
+            raise Unsupported(f"{name} takes no {kind} for this model (Responses)", backend=name)
 
     def _result(self, part: ToolResult) -> None:
         content = [entry for piece in part.parts for entry in self._content(piece)]
@@ -134,7 +149,8 @@ class Input:
                 content[: 1 if first else 0] = [{"type": "input_text", "text": f"Error: {first}" if first else "Error"}]
         plain = not content or (len(content) == 1 and content[0]["type"] == "input_text")
         output: Any = (content[0]["text"] if content else "") if plain else content
-        self.items.append({"type": "function_call_output", "call_id": _call_id(part.id), "output": output})
+        kind = "custom_tool_call_output" if part.id in self._custom else "function_call_output"
+        self.items.append({"type": kind, "call_id": _call_id(part.id), "output": output})
 
     # ------------------------------------------------------------ assistant
 
@@ -236,6 +252,12 @@ class Input:
         kept = {name: value for name, value in item.items() if name not in ("arguments", "type")}
         if not self._known(part, orphaned=orphaned):
             kept.pop("id", None)
+        if item.get("type") == "custom_tool_call":
+            self._custom.add(part.id)
+            given = dump_json(part.arguments) if part.raw is None else part.raw
+            custom: JSON = {"type": "custom_tool_call", "call_id": _call_id(part.id), "name": part.name}
+            self.items.append({**custom, "input": given, **kept})
+            return
         said = item.get("arguments")
         if part.arguments is None:
             arguments = part.raw or ""

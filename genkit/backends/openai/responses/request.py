@@ -11,8 +11,9 @@ from ...base import Losses
 from ...services import Service
 from ...wire import WireRequest
 from .. import models
-from ..chat import check_prompt, merge_extra, merged_extra
-from ..models import SAMPLING, Family
+from ..chat import check_prompt, lose_cache_wishes, merge_extra, merged_extra
+from ..models import SAMPLING, SAMPLING_DEFAULTS, Family
+from ..strict import strictness
 from .input import Input
 
 __all__ = ["encode"]
@@ -68,9 +69,9 @@ def _encode(request: Request, service: Service, *, origin: str, stream: bool) ->
 
     body: JSON = {
         "model": request.model,
-        **_prompt(request, extra, losses, origin=origin, role=family.role, stored=stored),
+        **_prompt(request, extra, losses, origin=origin, service=service, family=family, stored=stored),
     }
-    body.update(_tools(request, extra))
+    body.update(_tools(request, service, extra, losses))
     body.update(_settings(request, service, family, extra, losses))
     body.update(store)
     include = [_ENCRYPTED] if (family.reasons or family.efforts) and family is not models.FREE and not stored else []
@@ -96,7 +97,9 @@ def _encode(request: Request, service: Service, *, origin: str, stream: bool) ->
     )
 
 
-def _prompt(request: Request, extra: JSON, losses: Losses, *, origin: str, role: str, stored: bool) -> JSON:
+def _prompt(
+    request: Request, extra: JSON, losses: Losses, *, origin: str, service: Service, family: Family, stored: bool
+) -> JSON:
     """Return `instructions` and `input`."""
     messages = request.messages
     other = bool(_OTHER_INPUT & extra.keys())
@@ -106,7 +109,8 @@ def _prompt(request: Request, extra: JSON, losses: Losses, *, origin: str, role:
     if (other or any(message.parts for message in messages[1:])) and (text := _instructions(messages)) is not None:
         instructions = {"instructions": text}
         messages = messages[1:]
-    items = Input(losses, origin=origin, role=role, stored=stored).fill(request, messages)
+    filled = Input(losses, origin=origin, service=service, family=family, stored=stored)
+    items = filled.fill(request, messages)
     if not items and not other:
         raise InvalidRequest("nothing of the prompt can be sent; pass a text, a message or a list of them")
     if len(items) == 1 and items[0].keys() == {"role", "content"} and items[0]["role"] == "user":
@@ -127,7 +131,7 @@ def _instructions(messages: Sequence[Message]) -> str | None:
             return None
 
 
-def _tools(request: Request, extra: JSON) -> JSON:
+def _tools(request: Request, service: Service, extra: JSON, losses: Losses) -> JSON:
     """Return tools, the choice among them, and the form of the answer."""
     body: JSON = {}
     if request.tools:
@@ -138,7 +142,9 @@ def _tools(request: Request, extra: JSON) -> JSON:
                 **({"description": tool.description} if tool.description else {}),
                 "parameters": tool.parameters,
                 # Unsaid it would be true here, and every parameter required.
-                "strict": bool(tool.strict),
+                "strict": strictness(
+                    tool.strict, tool.parameters, service, losses, subject="strict", what=f"that of {tool.name!r}"
+                ),
             }
             for tool in request.tools
         ]
@@ -148,7 +154,10 @@ def _tools(request: Request, extra: JSON) -> JSON:
     if request.settings.parallel_tool_calls is not None and any_tools:
         body["parallel_tool_calls"] = request.settings.parallel_tool_calls
     if (schema := request.output_schema) is not None:
-        form: JSON = {"type": "json_schema", "name": schema.name, "schema": schema.json_schema, "strict": schema.strict}
+        strict = strictness(
+            schema.strict, schema.json_schema, service, losses, subject="output_schema", what=repr(schema.name)
+        )
+        form: JSON = {"type": "json_schema", "name": schema.name, "schema": schema.json_schema, "strict": strict}
         if schema.description:
             form["description"] = schema.description
         body["text"] = {"format": form}
@@ -189,18 +198,17 @@ def _settings(request: Request, service: Service, family: Family, extra: JSON, l
     body: JSON = {}
     if "reasoning" in given and (reasoning := _reasoning(settings, request.model, family, losses)):
         body["reasoning"] = reasoning
-    effort = {**body.get("reasoning", {}), **(extra.get("reasoning") or {})}.get("effort")
+    # Sampling is judged by the effort that is sent in the end, and `extra` wins.
+    sent: JSON = {"reasoning": body.get("reasoning", {})}
+    merge_extra(sent, {name: extra[name] for name in extra.keys() & sent.keys()}, stream=False)
+    effort = sent["reasoning"].get("effort") if isinstance(sent["reasoning"], dict) else None
     body.update(_sampling(settings, given, request.model, losses, reasons=not family.samples(effort)))
     if "max_tokens" in given and settings.max_tokens is not None:
         body["max_output_tokens"] = settings.max_tokens
         if settings.max_tokens < _LEAST_TOKENS and service.rules != "free":
             body["max_output_tokens"] = _LEAST_TOKENS
             losses.lose("max_tokens", f"this interface takes no limit below {_LEAST_TOKENS}", kind="changed")
-    if settings.cache_prompt is False:
-        losses.lose("cache_prompt", "the vendor caches prompts by itself, and cannot be told not to")
-    elif isinstance(settings.cache_prompt, str):
-        why = f"the vendor caches prompts by itself; for how long is not chosen by {settings.cache_prompt!r}"
-        losses.lose("cache_prompt", why, kind="changed")
+    lose_cache_wishes(settings, losses)
     return body
 
 
@@ -209,7 +217,8 @@ def _sampling(settings: Settings, given: set[str], model: str, losses: Losses, *
     asked = {name for name in given & SAMPLING if getattr(settings, name) is not False}
     if reasons:
         for name in sorted(asked):
-            losses.lose(name, f"{model!r} does not take it while it reasons")
+            if getattr(settings, name) != SAMPLING_DEFAULTS[name]:
+                losses.lose(name, f"{model!r} does not take it while it reasons")
         return {}
     body: JSON = {name: getattr(settings, name) for name in ("temperature", "top_p") if name in asked}
     if "top_logprobs" in asked and settings.logprobs is False:

@@ -19,12 +19,13 @@ from ....types import (
     Opaque,
     Part,
     Response,
+    Thinking,
     TokenLogprob,
     ToolCall,
 )
 from ...wire import Exchange, WireRequest
 from .. import failures
-from .answer import Reader, failed, make_response, read_logprobs, read_usage, token_logprobs, written
+from .answer import Reader, failed, make_response, read_logprobs, read_usage, thought, token_logprobs, written
 
 __all__ = ["Decoder"]
 
@@ -38,7 +39,7 @@ class _Item:
         blocks: Its blocks by content index.
         section: Number of the summary or content section that is growing.
         pending: Arguments that came before the name of their call.
-        field: Whether its thinking is read from the summary or from the content.
+        field: Whether its thinking began with the summary or with the content; the other one follows when it is done.
         done: All its blocks have ended.
     """
 
@@ -91,7 +92,8 @@ class Decoder:
                     self._logprobs.extend(token_logprobs(event["logprobs"]))
                 return (self._blocks.add(block, piece),)
         if kind is None:
-            kind = "error" if event.get("error") else getattr(frame, "event", None)
+            bare = event.get("error") or event.get("object") == "error"
+            kind = "error" if bare else getattr(frame, "event", None)
         handle = self._HANDLERS.get(kind or "")
         return () if handle is None or self.finished else handle(self, event)
 
@@ -156,7 +158,9 @@ class Decoder:
         raise failed(self._data, backend=self._backend)
 
     def _error(self, event: JSON) -> Sequence[Event]:
-        raise failures.in_stream(event.get("error") or event, backend=self._backend)
+        # The event's own type is no code of the error.
+        fields = {name: value for name, value in event.items() if name != "type" or value != "error"}
+        raise failures.in_stream(event.get("error") or fields, backend=self._backend)
 
     def _ended(self, event: JSON) -> Sequence[Event]:
         before = self._data
@@ -218,7 +222,7 @@ class Decoder:
                 return ()
             case "reasoning":
                 return self._open(item, 0, "thinking")
-            case "function_call":
+            case "function_call" | "custom_tool_call":
                 return self._call(item, entry, event.get("output_index") or 0)
             case kind:
                 block, _ = self._blocks.open("text")
@@ -231,7 +235,10 @@ class Decoder:
         return [start]
 
     def _call(self, item: _Item, entry: JSON, index: int) -> list[Event]:
-        call = self._reader.call({**entry, "arguments": ""}, index)
+        if entry["type"] == "custom_tool_call":
+            call = self._reader.custom_call(entry, index)
+        else:
+            call = self._reader.call({**entry, "arguments": ""}, index)
         block, start = self._blocks.open("tool_call", id=call.id, name=call.name)
         block.minted, block.origin, block.native = call.minted, call.origin, call.native
         item.blocks[0] = block
@@ -248,18 +255,22 @@ class Decoder:
         events: list[Event] = []
         for index, part in enumerate(parts):
             block = item.blocks.get(index)
+            text = written(part)
+            if isinstance(part, Thinking) and part.native:
+                # The part says it in the order of a plain answer, its pieces in the order they came in.
+                text = thought(part.native, first=item.field or "content")
             if block is None:
                 events.extend(self._whole(item, index, part))
                 block = item.blocks[index]
             elif block.part is None or isinstance(block.part, Opaque):
                 block.part = None
-                events.extend(self._catch_up(block, written(part)))
-            if "".join(block.pieces) == written(part):
+                events.extend(self._catch_up(block, text))
+            if "".join(block.pieces) == text:
                 block.part = part
             else:
                 self._disagrees = True
                 block.origin, block.native = part.origin, part.native
-                if isinstance(part, ToolCall) and part.native:
+                if isinstance(part, ToolCall) and part.native and "arguments" in part.native["item"]:
                     item_read = {**part.native["item"], "arguments": "".join(block.pieces)}
                     block.native = {**part.native, "item": item_read}
         item.done = True
@@ -328,6 +339,12 @@ class Decoder:
             block.citations.append(event["annotation"])
         return events
 
+    def _input_done(self, event: JSON) -> Sequence[Event]:
+        block = self._item(event).blocks.get(0)
+        if block is None or block.part is not None:
+            return ()
+        return self._catch_up(block, _string(event, "input"))
+
     def _arguments_delta(self, event: JSON) -> Sequence[Event]:
         item, piece = self._item(event), _string(event, "delta")
         block = item.blocks.get(0)
@@ -382,6 +399,8 @@ class Decoder:
         "response.refusal.delta": _refusal_delta,
         "response.function_call_arguments.delta": _arguments_delta,
         "response.function_call_arguments.done": _arguments_done,
+        "response.custom_tool_call_input.delta": _arguments_delta,
+        "response.custom_tool_call_input.done": _input_done,
         "response.reasoning_summary_part.added": _summary,
         "response.reasoning_summary_text.delta": _summary,
         "response.reasoning_text.delta": _reasoning,
