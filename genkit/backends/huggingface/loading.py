@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import threading
 import weakref
@@ -70,12 +71,16 @@ def find(source: Source) -> Place:
     name = source.model
     if name in store.MODELS:
         return Place(str(store.pull(name)), local=True)
-    path = Path(name).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise NotFound(f"the directory {name!r} holds no checkpoint: there is no config.json in it")
-        return Place(str(path.resolve()), local=True, version=_fingerprint(path))
-    if path.exists():
+    try:
+        path = Path(name).expanduser()
+        if path.is_dir():
+            if not (path / "config.json").is_file():
+                raise NotFound(f"the directory {name!r} holds no checkpoint: there is no config.json in it")
+            return Place(str(path.resolve()), local=True, version=_fingerprint(path))
+        exists = path.exists()
+    except (OSError, RuntimeError) as error:  # no such user after "~", a name too long, a file that goes as we look
+        raise NotFound(f"there is no checkpoint directory {name[:100]!r}: {type(error).__name__}") from error
+    if exists:
         raise ConfigError(f"{name!r} is a file; a checkpoint is a directory with config.json, weights and tokenizer")
     if name.startswith((".", "~")) or path.is_absolute() or not _HUB_ID.fullmatch(name):
         raise NotFound(f"there is no checkpoint directory {name!r}")
@@ -131,6 +136,19 @@ _guard = threading.Lock()
 _loading: dict[tuple[Source, Place], threading.Lock] = {}
 
 
+def _after_fork() -> None:
+    """Renew the locks in a forked child: the threads that may hold them exist in the parent only."""
+    global _guard  # noqa: PLW0603  # a lock cannot be renewed otherwise
+    _guard = threading.Lock()
+    _loading.clear()
+    for engine in list(_engines.values()):
+        engine.turn = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def load(source: Source, place: Place) -> Engine:
     """Return the engine of a model; the one that is loaded already, where there is one."""
     key = (source, place)
@@ -154,7 +172,10 @@ def _load(source: Source, place: Place) -> Engine:
         causal = _is_causal(config)
         kind: Any = AutoModelForCausalLM if causal else AutoModel
         with _quiet(place.local):
-            model = kind.from_pretrained(place.path, config=config, dtype=_dtype(source.dtype), **options)
+            model, told = kind.from_pretrained(
+                place.path, config=config, dtype=_dtype(source.dtype), output_loading_info=True, **options
+            )
+        _check_whole(told)
         model = model.to(device).eval()
     generation: Any = getattr(model, "generation_config", None)
     settings: dict[str, Any] = {} if generation is None else generation.to_dict()
@@ -167,6 +188,15 @@ def _load(source: Source, place: Place) -> Engine:
         defaults={name: value for name, value in settings.items() if value is not None},
         size=sum(parameter.numel() for parameter in model.parameters()),
     )
+
+
+def _check_whole(told: dict[str, Any]) -> None:
+    """Refuse a checkpoint without some of its weights: transformers only logs it, and makes up random ones."""
+    made_up = [*told.get("missing_keys", ()), *told.get("mismatched_keys", ())]
+    # An encoder's pooler is often left out of a checkpoint, and nothing here uses it.
+    lost = sorted(str(name) for name in made_up if "pooler." not in str(name))
+    if lost:
+        raise ValueError(f"the checkpoint lacks {len(lost)} weights of the model, such as {', '.join(lost[:3])}")
 
 
 @contextmanager

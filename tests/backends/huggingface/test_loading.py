@@ -45,7 +45,10 @@ class TestNames:
         monkeypatch.chdir(tiny.parent)
         assert find(Source(tiny.name)).path == str(tiny)
 
-    @pytest.mark.parametrize("name", ["./nowhere", "~/nowhere/at/all", "/nowhere", "a/b/c", "two words", ""])
+    @pytest.mark.parametrize(
+        "name",
+        ["./nowhere", "~/nowhere/at/all", "~nobody-of-that-name/x", "/nowhere", "a/b/c", "two words", "", "a" * 5000],
+    )
     def test_a_path_that_is_not_there_does_not_reach_the_hub(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(loading, "_on_hub", None)
         if name == "":
@@ -256,3 +259,38 @@ class TestEncoders:
             backend.generate(request(path))
         with pytest.raises(Unsupported, match="scores"):
             backend.score(ScoreRequest(model=str(path), texts=("a",)))
+
+
+def test_a_checkpoint_that_lacks_weights_is_refused(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = checkpoint(tmp_path / "lacking")
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.layers.0.mlp.down_proj.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ConfigError, match=r"lacks 1 weights .* model\.layers\.0\.mlp\.down_proj\.weight"):
+        HuggingFace().generate(request(folder))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_does_not_wait_for_a_pass_of_its_parent(tiny: Path) -> None:
+    script = f"""
+import os, torch
+torch.set_num_threads(1)
+from genkit.backends.huggingface import HuggingFace, loading
+from genkit.types import Message, Request, Settings
+backend = HuggingFace()
+settings = Settings(max_tokens=2, timeout=20)
+asked = Request(model={str(tiny)!r}, messages=(Message.user("hi"),), settings=settings)
+backend.generate(asked)
+engine, = loading._engines.values()
+with engine.turn:
+    child = os.fork()
+    if not child:
+        os._exit(0 if backend.generate(asked).usage.output else 1)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, cwd=ROOT, check=False
+    )
+    assert done.stdout == "0\n", done.stderr
