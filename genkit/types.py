@@ -140,10 +140,12 @@ class _Part(Value):
     Attributes:
         origin: Who issued the vendor-specific data in `native`, such as "openai/responses"; only there is it sent back.
         native: That data, as the vendor sent it (signatures, encrypted reasoning, ids); JSON.
+        cache: Ask the vendor to cache the prompt up to the end of this part: True, or for "5m" or "1h".
     """
 
     origin: str | None = None
     native: JSON | None = None
+    cache: bool | Literal["5m", "1h"] = False
 
 
 class Text(_Part):
@@ -238,7 +240,7 @@ class ToolResult(_Part):
     kind: Literal["tool_result"] = "tool_result"
     id: str
     name: str = ""
-    parts: tuple[Annotated[Text | Image | Document, Field(discriminator="kind")], ...] = ()
+    parts: tuple[Annotated[Text | Image | Audio | Video | Document, Field(discriminator="kind")], ...] = ()
     failed: bool = False
 
 

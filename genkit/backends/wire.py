@@ -40,6 +40,7 @@ class WireRequest:
         path: Below the base URL, percent-encoded, such as "/chat/completions".
         api: The vendor's interface it is for, such as "chat".
         origin: Mark for native data that this interface issues and takes back.
+        method: The HTTP method; a GET has no body.
     """
 
     path: str
@@ -50,6 +51,7 @@ class WireRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[CallWarning, ...] = ()
     timeouts: Timeouts = field(default_factory=Timeouts)
+    method: str = "POST"
 
 
 @dataclass(frozen=True, slots=True)
