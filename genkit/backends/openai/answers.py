@@ -287,13 +287,22 @@ class _Answer:
         if audio := delta.get("audio"):
             self._hear(audio)
         if logprobs := choice.get("logprobs"):
-            found = [_logprob(token) for name in ("content", "refusal") for token in logprobs.get(name) or ()]
-            if self._logprobs is None:
-                self._logprobs = []
-            self._logprobs.extend(found)
+            self._weigh(logprobs)
         self.finish = _word(choice.get("finish_reason")) or self.finish
         self._keep_rest(choice, delta)
         return events
+
+    def _weigh(self, logprobs: JSON) -> None:
+        """Take in log-probabilities; those in the form of the old completions, as lists side by side, are kept."""
+        found = [_logprob(token) for name in ("content", "refusal") for token in logprobs.get(name) or ()]
+        odd = {name: value for name, value in logprobs.items() if name not in ("content", "refusal") and value}
+        if found or not odd:
+            self._logprobs = self._logprobs or []
+            self._logprobs.extend(found)
+        kept = self.extra.setdefault("logprobs", {}) if odd else {}
+        for name, value in odd.items():
+            before = kept.get(name)
+            kept[name] = [*before, *value] if isinstance(before, list) and isinstance(value, list) else value
 
     def _keep_rest(self, choice: JSON, delta: JSON) -> None:
         """Keep what has no word here."""
@@ -315,6 +324,8 @@ class _Answer:
             kind = part.get("type")
             if kind == "text":
                 self._content(part["text"], events)
+                if annotations := part.get("annotations"):
+                    self._cite(annotations)
             elif kind == "thinking":
                 self._think_in_parts(part.get("thinking") or (), events)
             elif kind == "refusal":

@@ -116,6 +116,16 @@ def test_reasoning_beyond_the_output_is_capped() -> None:
     assert (read.output, read.reasoning, read.total) == (0, 5, 6)
 
 
+def test_an_answer_that_was_not_counted_is_unknown_and_not_nothing() -> None:
+    for read in (usage({"prompt_tokens": 5}), read_usage({"input_tokens": 5})):
+        assert (read.input, read.output) == (5, None)
+
+
+def test_an_answer_that_was_counted_in_the_total_alone_is_what_that_has_beyond_the_prompt() -> None:
+    read = usage({"prompt_tokens": 5, "total_tokens": 12})
+    assert (read.input, read.output, read.reasoning) == (5, 7, 0)
+
+
 # ---------------------------------------------------------------- custom tools
 
 
