@@ -24,6 +24,7 @@ from ...types import (
     Video,
 )
 from ..base import Losses
+from ..history import mended
 from ..services import Service
 from .models import FREE, Family
 
@@ -56,7 +57,9 @@ def encode_messages(
 ) -> list[JSON]:
     """Return the messages of a request, in order; nothing is moved and nothing left out without a report."""
     plain = _plain(messages, family)
-    return plain if plain is not None else _Conversation(messages, service, family, losses, origin).encode()
+    if plain is not None:
+        return plain
+    return _Conversation(mended(messages, losses), service, family, losses, origin).encode()
 
 
 def media_mime(part: Media, *, backend: str) -> str:
@@ -107,7 +110,7 @@ class _Conversation:
         # Calls in the form of old: id and name, since their results go by name.
         self._legacy: dict[str, str] = {}
         # Origins of reasoning that is left out, and how often.
-        self._forgotten: dict[str, int] = {}
+        self._forgotten: dict[str | None, int] = {}
         turns = [at for at, message in enumerate(messages) if message.role == "user"]
         self._running = turns[-1] if turns else -1
 
@@ -127,7 +130,10 @@ class _Conversation:
         self._flush()
         for origin, count in self._forgotten.items():
             parts = f"{count} part{'s' if count > 1 else ''}"
-            self._losses.lose("thinking", f"reasoning from {origin} cannot be sent back here ({parts})")
+            whose = "of earlier answers" if origin is None else f"from {origin}"
+            self._losses.lose("thinking", f"reasoning {whose} cannot be sent back here ({parts})")
+        if not self._out:
+            raise InvalidRequest("nothing of the prompt can be sent: give it a text", backend=self._service.name)
         return self._out
 
     def _add(self, role: str, message: Message | None, **fields: Any) -> None:
@@ -241,9 +247,9 @@ class _Conversation:
         if wanted and running and message.tool_calls and part.text and self._stood_in(part, wanted, message):
             fields[wanted] = fields.get(wanted, "") + part.text
             return
-        # Chat's own reasoning, which has no origin, is made anew each time; that of others told this model something.
-        if part.origin not in (None, self._origin) and (part.text or (running and message.tool_calls)):
-            self._forgotten[part.origin] = self._forgotten.get(part.origin, 0) + 1
+        if part.text or (part.origin not in (None, self._origin) and running and message.tool_calls):
+            origin = None if part.origin == self._origin else part.origin
+            self._forgotten[origin] = self._forgotten.get(origin, 0) + 1
 
     def _stood_in(self, part: Thinking, wanted: str, message: Message) -> bool:
         """Return whether reasoning stood in the wanted field, where an answer had texts of its own in both."""

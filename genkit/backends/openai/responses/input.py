@@ -18,7 +18,6 @@ from ....types import (
     Message,
     Opaque,
     Part,
-    Request,
     Text,
     Thinking,
     ToolCall,
@@ -69,9 +68,8 @@ class Input:
         self._reasoning: set[str | None] = set()
         self._lost: dict[str, int] = {}
 
-    def fill(self, request: Request, messages: Sequence[Message]) -> list[JSON]:
-        """Return the items of `messages`, the last of the request's."""
-        before = len(request.messages) - len(messages)
+    def fill(self, messages: Sequence[Message], *, before: int) -> list[JSON]:
+        """Return the items of `messages`, which `before` others precede."""
         for index, message in enumerate(messages, start=before):
             if message.name is not None:
                 self._losses.lose("name", f"messages[{index}] has a name, and this interface has no field for it")
