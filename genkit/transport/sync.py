@@ -13,8 +13,8 @@ import socket
 import ssl
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import httpcore2
 from typing_extensions import override
@@ -22,6 +22,7 @@ from typing_extensions import override
 from ..errors import GenkitError
 from . import failures
 from .body import Abort, Body, ByteStream
+from .chunked import RawBody
 from .deadline import Deadline
 from .messages import HttpRequest, HttpResponse, Target, lower_headers, refuse_redirect, target_of, wire_headers
 from .route import Proxy, Route
@@ -271,7 +272,7 @@ class _Stream(ByteStream):
         self._response = response
         self._exchange = exchange
         self._dropped = dropped
-        self._chunks: Iterator[bytes] = iter(cast("Iterable[bytes]", response.stream))
+        self._raw = RawBody(response, chunked="transfer-encoding" in headers)
         self._guard = threading.Lock()
         self._connection: _Connection | None = response.extensions["network_stream"]
 
@@ -285,7 +286,7 @@ class _Stream(ByteStream):
     @override
     def _read(self) -> bytes | None:
         try:
-            chunk = next(self._chunks, None)
+            chunk = self._raw.read()
         except _FAILURES as error:
             raise self._exchange.failed(error) from (self._exchange.cause or error)
         if chunk is None and self._exchange.closed:
