@@ -18,7 +18,19 @@ from ..backends.base import AnyRequest, Backend
 from ..backends.waiting import remaining, within
 from ..errors import StreamClosed
 from ..events import replay
-from ..types import Embeddings, EmbedRequest, Event, Features, Plan, Request, Response, Score, ScoreRequest
+from ..types import (
+    CallWarning,
+    Embeddings,
+    EmbedRequest,
+    Event,
+    Features,
+    Health,
+    Plan,
+    Request,
+    Response,
+    Score,
+    ScoreRequest,
+)
 from .streams import AsyncLive, Attempt, Control, Live, Observer, failed_attempt, settle_all
 
 __all__ = ["Attempt", "Call", "Effect", "Flow", "Policy", "Sleep", "Wait", "remaining", "within"]
@@ -92,6 +104,14 @@ class Policy(Backend):
     @override
     def plan(self, request: Request, *, stream: bool = False) -> Plan:
         return self.inner.plan(request, stream=stream)
+
+    @override
+    def check(self, request: Request) -> tuple[CallWarning, ...]:
+        return self.inner.check(request)
+
+    @override
+    def health(self, *, online: bool = True) -> Health:
+        return self.inner.health(online=online)
 
     @override
     def close(self) -> None:
