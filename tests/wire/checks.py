@@ -46,10 +46,10 @@ def answer(interaction: Interaction, reading: Reading, outcome: Outcome) -> list
         known = outcome.refused and interaction.status in (400, 404, 422)
         return [] if known else failure(interaction, reading, outcome)
     if not reading.terminated and outcome.error is not None:
-        return cut(reading, outcome, over=reading.whole(interaction.api))
+        return cut(reading, outcome, over=reading.terminated)
     if outcome.error is not None:
         return [f"raised {outcome.error!r}"]
-    if not reading.whole(interaction.api):
+    if not reading.terminated:
         return ["a recording without its terminator passed for a whole answer"]
     if interaction.api == "embeddings":
         return list(_embeddings(interaction, reading, outcome))

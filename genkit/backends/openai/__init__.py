@@ -163,8 +163,10 @@ class OpenAI(WireBackend):
 
     @override
     def decoder(self, wire: WireRequest) -> Decoder:
-        kind = responses.Decoder if wire.api == "responses" else chat.Decoder
-        return kind(wire, backend=self.name)
+        if wire.api == "responses":
+            return responses.Decoder(wire, backend=self.name)
+        place = self._connection.place(strict=False)
+        return chat.Decoder(wire, backend=self.name, terminated=place.home or place.service.name == "azure")
 
     @override
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> GenkitError:

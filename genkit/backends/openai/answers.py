@@ -15,6 +15,7 @@ from ...errors import BadResponse
 from ...events import Block, Blocks, load_json
 from ...types import (
     Audio,
+    CallWarning,
     Candidate,
     Event,
     Finish,
@@ -70,7 +71,7 @@ def decode(wire: WireRequest, data: JSON, exchange: Exchange, *, backend: str) -
 
     Raises:
         GenkitError: If the answer is an error in spite of its status 200.
-        BadResponse: If it has no choices.
+        BadResponse: If it has no choices, or one of them is no answer.
     """
     plain = _plain(wire, data, exchange, backend=backend)
     if plain is not None:
@@ -119,10 +120,18 @@ def _plain(wire: WireRequest, data: JSON, exchange: Exchange, *, backend: str) -
 
 
 class Decoder:
-    """Turns the chunks of one stream into events, and a whole answer as if it were one big chunk."""
+    """Turns the chunks of one stream into events, and a whole answer as if it were one big chunk.
 
-    def __init__(self, wire: WireRequest, *, backend: str) -> None:
+    Args:
+        wire: The request.
+        backend: Name for answers and errors.
+        terminated: Whether the far end is known to end every stream with "[DONE]", so that one without it broke off.
+    """
+
+    def __init__(self, wire: WireRequest, *, backend: str, terminated: bool = False) -> None:
         self.finished = False
+        self._terminated = terminated
+        self._ended = False
         self._wire = wire
         self._backend = backend
         self._answers: dict[int, _Answer] = {}
@@ -135,9 +144,9 @@ class Decoder:
 
     @property
     def complete(self) -> bool:
-        """Whether the terminator, or every answer's reason to finish, was seen."""
-        if self.finished:
-            return True
+        """Whether the terminator was seen, or every answer's reason to finish where that has to do."""
+        if self.finished or self._terminated:
+            return self.finished
         wanted = self._wire.body.get("n") or 1
         answers = self._answers.values()
         return len(answers) >= wanted and all(answer.finish is not None for answer in answers)
@@ -177,8 +186,8 @@ class Decoder:
         return self.take(chunk, None)
 
     def _done(self) -> Sequence[Event]:
-        if not self._answers:
-            raise BadResponse("the stream ended without an answer: it had no choices", sent=True)
+        if not any(answer.began for answer in self._answers.values()):
+            raise BadResponse("the stream ended without an answer: it had no choices, or empty ones", sent=True)
         self.finished = True
         return ()
 
@@ -194,6 +203,8 @@ class Decoder:
         choices = data.get("choices") or []
         if exchange is not None and not choices:
             raise BadResponse("the answer has no choices", sent=True, request_id=request_id)
+        if exchange is not None and (fault := failures.fault(choices)):
+            raise BadResponse(f"the answer {fault}", sent=True, request_id=request_id)
         # Usage may ride on several chunks; it is a running total, so the last one counts.
         self._usage = _object(data.get("usage")) or self._usage
         events: list[Event] = []
@@ -214,7 +225,12 @@ class Decoder:
         return answer
 
     def end(self) -> Sequence[Event]:
-        """Return the ends of the parts that are open."""
+        """Return the ends of the parts that are open.
+
+        Raises:
+            BadResponse: If a tool call never got a name.
+        """
+        self._ended = True
         return [event for answer in self._answers.values() for event in answer.end()]
 
     def response(self, exchange: Exchange) -> Response[Any]:
@@ -237,13 +253,20 @@ class Decoder:
             api=self._wire.api,
             id=self._id,
             request_id=failures.request_id(exchange.headers),
-            warnings=self._wire.warnings,
+            warnings=self._warnings(),
             timing=exchange.timing,
             alternatives=tuple(answer.candidate() for answer in others),
             logprobs=first.token_logprobs(),
             complete=self.complete,
             native=native or None,
         )
+
+    def _warnings(self) -> tuple[CallWarning, ...]:
+        """Return those of the request, and what is missing at the end of a stream without its terminator."""
+        if self.finished or not self._ended or self._usage is not None:
+            return self._wire.warnings
+        note = "the stream ended after its answer, but before its terminator and before any usage"
+        return (*self._wire.warnings, CallWarning(kind="note", subject="usage", message=note))
 
 
 class _Answer:
@@ -253,6 +276,7 @@ class _Answer:
         self.index = index
         self.blocks = Blocks(index)
         self.finish: str | None = None
+        self.began = False
         self.extra: JSON = {}
         self._wire = wire
         self._response_id = response_id
@@ -270,6 +294,7 @@ class _Answer:
         """Take in one choice of a chunk, or of a whole answer."""
         delta = choice.get("delta") or choice.get("message") or {}
         events: list[Event] = []
+        self.began = self.began or bool(delta) or bool(choice.get("finish_reason"))
         if thought := self._reasoning.take(delta, whole=whole):
             self._grow("thinking", thought, events)
         self._content(delta.get("content"), events)
@@ -474,6 +499,8 @@ class _Answer:
         if self._reasoning.details:
             self._attach_details(events)
         for _, _, block in self._calls:
+            if not block.name:
+                raise BadResponse("the answer holds a tool call without a name", sent=True)
             keep_wording(block)
         events += self.blocks.end()
         self._think_otherwise(events, final=True)

@@ -186,13 +186,19 @@ def test_azures_inner_code_for_a_filtered_prompt_is_read() -> None:
         ({"message": "m", "code": 429}, RateLimited),
         ({"message": "m", "code": "401"}, AuthenticationFailed),
         ({"message": "m", "code": 502}, ServerError),
-        ({"message": "m", "code": "brand_new"}, ServerError),
-        ({}, ServerError),
-        ("m", ServerError),
+        ({"message": "m", "type": "overloaded_error"}, ServerError),
+        ({"message": "m", "code": "brand_new"}, BadResponse),
+        ({"message": "m", "code": "brand_new", "status": 503}, ServerError),
+        ({}, BadResponse),
+        ("m", BadResponse),
     ],
 )
 def test_errors_inside_an_answer_are_classed_by_code(error: Any, kind: type[GenkitError]) -> None:
     assert type(failures.in_stream(error, backend="openai")) is kind
+
+
+def test_an_unknown_error_inside_an_answer_is_not_sent_again() -> None:
+    assert not failures.in_stream("model not found", backend="openai").retryable
 
 
 @pytest.mark.parametrize(
