@@ -26,6 +26,7 @@ from ...types import Audio, Embeddings, EmbedRequest, Features, Request, Respons
 from ..services import Service
 from ..wire import Decoder, Exchange, WireBackend, WireRequest
 from . import chat, embeddings, failures, models, responses
+from .adopted import say_what_stays
 from .connection import Connection, Credential, Place
 
 if TYPE_CHECKING:
@@ -67,7 +68,9 @@ class OpenAI(WireBackend):
         api_key: The key, or a function that returns the current one. Else the service's variable is read.
         base_url: Another address than the service's own.
         client: An official `OpenAI`, `AsyncOpenAI`, `AzureOpenAI` or `AsyncAzureOpenAI` client: its address, key,
-            organization, project, default headers and query are used; nothing is sent through it.
+            organization, project, default headers and query are used; nothing is sent through it. One with an HTTP
+            client of its own is refused unless `http_client`, `proxy` or `ca` says how to send, and a time limit or
+            number of retries other than the usual is warned about.
         http_client: A client of `httpx` or `httpx2` to send through.
         proxy: A proxy for every host; see `Transport`.
         ca: Certificates to trust; see `Transport`.
@@ -112,6 +115,8 @@ class OpenAI(WireBackend):
             project=project,
             headers=headers,
         )
+        if client is not None:
+            say_what_stays(client, name=name, own_way=any(way is not None for way in (proxy, ca, http_client)))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r}, api={self._api!r})"
@@ -230,12 +235,13 @@ class OpenAI(WireBackend):
     @override
     def embed(self, request: EmbedRequest) -> Embeddings:
         wires = embeddings.encode(request, self._connection.place(strict=False).service)
-        return embeddings.join([self._vectors(wire, *self.exchange(wire)) for wire in wires])
+        return self.measured(request, embeddings.join([self._vectors(wire, *self.exchange(wire)) for wire in wires]))
 
     @override
     async def aembed(self, request: EmbedRequest) -> Embeddings:
         wires = embeddings.encode(request, self._connection.place(strict=False).service)
-        return embeddings.join([self._vectors(wire, *await self.aexchange(wire)) for wire in wires])
+        found = embeddings.join([self._vectors(wire, *await self.aexchange(wire)) for wire in wires])
+        return self.measured(request, found)
 
     def _vectors(self, wire: WireRequest, data: JSON, exchange: Exchange) -> Embeddings:
         return embeddings.decode(wire, data, exchange, backend=self.name)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ...events import Block, dump_json, load_json, parse_arguments
+from ...types import ToolCall
+from ..base import Losses
 
-__all__ = ["is_whole", "keep_more", "keep_wording", "written"]
+__all__ = ["is_whole", "keep_more", "keep_wording", "lose_form", "written"]
 
 JSON = dict[str, Any]
 
@@ -56,3 +58,12 @@ def keep_wording(block: Block) -> None:
         return
     if not same:
         block.native = {**(block.native or {}), "arguments": text}
+
+
+def lose_form(call: ToolCall, losses: Losses) -> None:
+    """Report a call of a custom tool that another interface issued: only there does its native data say how it goes."""
+    native = call.native or {}
+    item = native.get("item")
+    if native.get("type") == "custom" or (isinstance(item, dict) and item.get("type") == "custom_tool_call"):
+        why = f"the call of the custom tool {call.name!r} is from {call.origin}, and is sent as a call of a function"
+        losses.lose("tool_call", why, kind="changed")

@@ -18,7 +18,7 @@ from .answers import Decoder, decode
 from .messages import encode_messages
 from .strict import strictness
 
-__all__ = ["Decoder", "decode", "encode", "lose_cache_wishes", "merge_extra"]
+__all__ = ["Decoder", "decode", "encode", "lose_cache_wishes", "lose_tool_settings", "merge_extra"]
 
 JSON = dict[str, Any]
 
@@ -221,8 +221,9 @@ class _Encoding:
         if self.request.tools:
             self.body["tools"] = [_tool(tool, self.service, self.losses) for tool in self.request.tools]
         any_tools = bool(self.request.tools) or "tools" in self.extra or "functions" in self.extra
-        # Without tools both are refused as unknown, and say nothing.
-        if "parallel_tool_calls" in self.given and any_tools:
+        if not any_tools:
+            lose_tool_settings(self.given, self.losses)
+        elif "parallel_tool_calls" in self.given:
             self.body["parallel_tool_calls"] = self.settings.parallel_tool_calls
         choice = self.settings.tool_choice
         if choice is not None and "tool_choice" in self.given:
@@ -296,6 +297,12 @@ def _tool(tool: Tool, service: Service, losses: Losses) -> JSON:
 def _name(tool: Any) -> Any:
     function = tool.get("function") if isinstance(tool, dict) else None
     return function.get("name") if isinstance(function, dict) else None
+
+
+def lose_tool_settings(given: set[str], losses: Losses) -> None:
+    """Report what is said about tools in a request without any: the vendor refuses it there."""
+    for name in sorted(given & {"parallel_tool_calls", "tool_choice"}):
+        losses.lose(name, "the request has no tools")
 
 
 def lose_cache_wishes(settings: Settings, losses: Losses) -> None:

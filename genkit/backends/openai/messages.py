@@ -26,6 +26,7 @@ from ...types import (
 from ..base import Losses
 from ..history import mended
 from ..services import Service
+from .calls import lose_form
 from .models import FREE, Family
 
 __all__ = ["encode_messages", "media_mime"]
@@ -227,6 +228,8 @@ class _Conversation:
 
     def _call(self, part: ToolCall, fields: JSON, calls: list[JSON]) -> None:
         own = part.native if part.origin == self._origin and part.native else {}
+        if not own:
+            lose_form(part, self._losses)
         arguments = _written(part, own.get("arguments"))
         signed = {"extra_content": own["extra_content"]} if "extra_content" in own else {}
         if own.get("type") == "function_call":

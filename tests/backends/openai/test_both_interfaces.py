@@ -66,6 +66,44 @@ def streamed(*events: dict[str, Any]) -> tuple[list[Event], Response[Any]]:
     return [*found, *decoder.end()], decoder.response(Exchange())
 
 
+# ---------------------------------------------------------------- calls of custom tools
+
+
+def test_a_custom_call_of_responses_that_goes_to_chat_is_reported() -> None:
+    message = decode(whole(CUSTOM)).message
+    result = Message.tool(ToolResult(id="call_1", parts=(Text(text="1"),)))
+    wire = wire_of("chat", "Hi", message, result)
+    assert [(warning.kind, warning.subject) for warning in wire.warnings] == [("changed", "tool_call")]
+    assert wire.body["messages"][1]["tool_calls"][0]["type"] == "function"
+    assert subjects(wire_of("responses", "Hi", message, result)) == []
+
+
+def test_a_custom_call_of_chat_that_goes_to_responses_is_reported() -> None:
+    custom = {"type": "custom", "id": "call_1", "custom": {"name": "run", "input": "1 + 1"}}
+    message = answered({"tool_calls": [custom]}).message
+    result = Message.tool(ToolResult(id="call_1", parts=(Text(text="2"),)))
+    wire = wire_of("responses", "Hi", message, result)
+    assert [(warning.kind, warning.subject) for warning in wire.warnings] == [("changed", "tool_call")]
+    assert wire.body["input"][1]["type"] == "function_call"
+    assert subjects(wire_of("chat", "Hi", message, result)) == []
+    with pytest.raises(Unsupported, match="custom tool 'run'"):
+        wire_of("responses", "Hi", message, result, on_unsupported="error")
+
+
+# ---------------------------------------------------------------- settings that need tools
+
+
+@BOTH
+@pytest.mark.parametrize("setting", [{"tool_choice": "auto"}, {"tool_choice": "none"}, {"parallel_tool_calls": False}])
+def test_what_is_said_of_tools_is_reported_where_there_are_none(api: str, setting: dict[str, Any]) -> None:
+    (name,) = setting
+    assert subjects(wire_of(api, "Hi", **setting)) == [name]
+    assert subjects(wire_of(api, "Hi", on_unsupported="ignore", **setting)) == []
+    for strict in ({"on_unsupported": "error"}, {"require": frozenset({name})}):
+        with pytest.raises(Unsupported, match="the request has no tools"):
+            wire_of(api, "Hi", **setting, **strict)
+
+
 # ---------------------------------------------------------------- media
 
 

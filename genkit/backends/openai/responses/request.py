@@ -12,7 +12,7 @@ from ...history import mended
 from ...services import Service
 from ...wire import WireRequest
 from .. import models
-from ..chat import check_prompt, lose_cache_wishes, merge_extra, merged_extra
+from ..chat import check_prompt, lose_cache_wishes, lose_tool_settings, merge_extra, merged_extra
 from ..models import SAMPLING, SAMPLING_DEFAULTS, Family
 from ..strict import strictness
 from .input import Input
@@ -156,6 +156,8 @@ def _tools(request: Request, service: Service, extra: JSON, losses: Losses) -> J
         body["tool_choice"] = choice
     if request.settings.parallel_tool_calls is not None and any_tools:
         body["parallel_tool_calls"] = request.settings.parallel_tool_calls
+    if not any_tools:
+        lose_tool_settings(request.settings.given(), losses)
     if (schema := request.output_schema) is not None:
         strict = strictness(
             schema.strict, schema.json_schema, service, losses, subject="output_schema", what=repr(schema.name)
