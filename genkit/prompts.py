@@ -243,6 +243,9 @@ def _extra(extra: Any, *, own: str) -> Mapping[str, Mapping[str, Any]]:
             raise ConfigError(
                 f"extra[{backend!r}] must be a dict of the vendor's options, not {type(options).__name__}"
             )
+        for name in options:
+            if not isinstance(name, str):
+                raise ConfigError(f"extra[{backend!r}] has a name that is no text: {name!r:.80}")
     return extra
 
 

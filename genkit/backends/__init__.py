@@ -19,7 +19,7 @@ __all__ = ["TABLE", "Backend", "Row", "find", "known", "load", "split"]
 
 ENTRY_POINTS = "genkit.backends"
 
-_WIRE = frozenset({"api_key", "base_url", "http_client", "proxy", "ca", "headers"})
+_WIRE = frozenset({"api_key", "base_url", "http_client", "proxy", "ca", "headers", "max_bytes"})
 _OPENAI = _WIRE | {"client", "api", "credential", "organization", "project"}
 
 

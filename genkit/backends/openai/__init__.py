@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import SecretStr
 from typing_extensions import override
 
-from ...errors import ConfigError, GenkitError
-from ...transport import HttpRequest, Transport
+from ...errors import GenkitError
+from ...transport import MAX_BYTES, HttpRequest, Transport
 from ...types import Audio, Embeddings, EmbedRequest, Features, Request, Response
+from ..options import check_options
 from ..services import Service
 from ..wire import Decoder, Exchange, WireBackend, WireRequest
 from . import chat, embeddings, failures, models, responses
@@ -76,6 +77,7 @@ class OpenAI(WireBackend):
         organization: OpenAI's organization id.
         project: OpenAI's project id.
         headers: Further headers of every request.
+        max_bytes: Longest answer to read, in bytes.
 
     Raises:
         ConfigError: If an argument cannot be used. A missing key is `MissingCredential` at the first call.
@@ -96,22 +98,22 @@ class OpenAI(WireBackend):
         organization: str | None = None,
         project: str | None = None,
         headers: Mapping[str, str] | None = None,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
-        if api not in ("auto", "chat", "responses"):
-            raise ConfigError(f"api={api!r} is unknown; it is 'auto', 'chat' or 'responses'", backend=name)
+        identity: dict[str, Any] = {
+            "api_key": api_key,
+            "base_url": base_url,
+            "credential": credential,
+            "organization": organization,
+            "project": project,
+            "headers": headers,
+        }
+        way: dict[str, Any] = {"proxy": proxy, "ca": ca, "max_bytes": max_bytes}
+        check_options({**identity, **way, "api": api}, backend=name)
         self.name = name
-        self.transport = Transport(proxy=proxy, ca=ca, http_client=http_client)
+        self.transport = Transport(**way, http_client=http_client)
         self._api = api
-        self._connection = Connection(
-            name,
-            api_key=api_key,
-            base_url=base_url,
-            client=client,
-            credential=credential,
-            organization=organization,
-            project=project,
-            headers=headers,
-        )
+        self._connection = Connection(name, client=client, **identity)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r}, api={self._api!r})"
