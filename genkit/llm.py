@@ -430,10 +430,10 @@ class LLM:
 
     def _embed_request(self, texts: str | Iterable[str], dimensions: Any, kind: Any, options: Any) -> EmbedRequest:
         asking = _asked(self._asking, dict(options))
-        if not isinstance(dimensions, int | None) or (dimensions is not None and dimensions < 1):
-            raise ConfigError(f"dimensions={dimensions!r}: must be a whole number from 1")
+        if not isinstance(dimensions, int | None) or dimensions is True or (dimensions is not None and dimensions < 1):
+            raise ConfigError(f"dimensions={dimensions!r:.80}: must be a whole number from 1")
         if kind not in (None, "query", "document"):
-            raise ConfigError(f"input_type={kind!r}: must be 'query' or 'document'")
+            raise ConfigError(f"input_type={kind!r:.80}: must be 'query' or 'document'")
         return EmbedRequest(
             model=self._model,
             texts=_texts(texts),
@@ -491,7 +491,7 @@ def _sorted(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], d
 
 def _fallback(models: Any) -> tuple[str | LLM, ...]:
     if isinstance(models, (str, LLM)) or not isinstance(models, Iterable):
-        raise ConfigError(f"fallback={models!r}: must be a list of models ('backend:model') or LLMs")
+        raise ConfigError(f"fallback={models!r:.80}: must be a list of models ('backend:model') or LLMs")
     found = tuple(models)
     for item in found:
         if isinstance(item, str):

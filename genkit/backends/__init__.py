@@ -64,7 +64,7 @@ def split(spec: str) -> tuple[str, str]:
     name, colon, model = spec.partition(":")
     if not colon or not name:
         raise ConfigError(
-            f"model {spec!r} must be written with its backend, as in 'openai:{spec or 'gpt-5-mini'}'; "
+            f"model {spec!r:.80} must be written with its backend, as in 'openai:{spec[:40] or 'gpt-5-mini'}'; "
             f"backends: {', '.join(known())}"
         )
     row = find(name)
@@ -89,7 +89,7 @@ def find(name: str) -> Row:
     for point in _entry_points():
         if point.name == name:
             return Row(point.value, options=None)
-    raise UnknownBackend(f"unknown backend {name!r}{suggest(name, known())}; known: {', '.join(known())}")
+    raise UnknownBackend(f"unknown backend {name!r:.80}{suggest(name, known())}; known: {', '.join(known())}")
 
 
 def _entry_points() -> Iterable[Any]:

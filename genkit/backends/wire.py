@@ -141,6 +141,7 @@ class WireBackend(Backend):
     @override
     def plan(self, request: Request, *, stream: bool = False) -> Plan:
         wire = self.encode(request, stream=stream)
+        body_bytes(wire.body)  # raises for what could not be sent
         url, headers = self.placeholders(wire)
         return Plan(
             backend=self.name,

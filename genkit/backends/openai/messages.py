@@ -144,7 +144,7 @@ class _Conversation:
     def _system(self, message: Message, at: int) -> None:
         other = next((part for part in message.parts if not isinstance(part, Text)), None)
         if other is not None:
-            raise self._lacks(f"a system message with {other.kind}; put it into a user message")
+            raise self._lacks(f"{other.kind} in a system message; put it into a user message")
         if at and not self._service.system_anywhere and any(m.role != "system" for m in self._messages[:at]):
             where = f"{self._service.name} moves system messages to the beginning"
             self._losses.lose("system", where, kind="changed")
