@@ -47,7 +47,8 @@ def default_model(environ: Mapping[str, str] = os.environ) -> str:
 
 def announce(model: str) -> None:
     """Say once per process, on stderr, that the embedded model answers and how to choose another."""
-    if not _announced.is_set():
+    # Without a standard error, print would take standard output.
+    if sys.stderr is not None and not _announced.is_set():
         _announced.set()
         print(
             f"genkit: no model is configured, so {model} (SmolLM2-135M, on this machine) answers; choose another with "
