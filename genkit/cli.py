@@ -279,6 +279,7 @@ def main() -> None:
     if isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr.reconfigure(errors="replace")
     old = sys.stdout
+    code = 141
     output = sys.stdout = _Output(old.buffer, old.encoding, "replace", line_buffering=bool(old.line_buffering))
     try:
         try:
@@ -288,10 +289,9 @@ def main() -> None:
     except SystemExit:
         if not output.gone:
             raise
-        code = 141
     except OSError as error:
-        code = 141 if output.gone else 1
         if not output.gone:
+            code = 1
             _say(f"genkit: cannot write the answer: {error.strerror or error}")
     # What is still buffered must not raise again at exit.
     os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())

@@ -125,8 +125,9 @@ class Value(BaseModel):
         data = super().model_dump(**options)
         if options.get("mode") != "json":
             return data
+        plain: dict[str, Any] = {**options, "mode": "python"}
         try:
-            text = json.dumps(super().model_dump(**{**options, "mode": "python"}), default=_plain)
+            text = json.dumps(super().model_dump(**plain), default=_plain)
         except TypeError:  # keys that only pydantic has a form for
             return data
         # pydantic replaces them, without a word, in the keys of free-form JSON.
