@@ -246,3 +246,14 @@ def test_the_connection_of_a_dropped_stream_is_closed_and_the_next_call_goes_thr
             assert far.hung_up.wait(5)
             assert llm.generate("hi", timeout=5).text == "next"
         llm.close()
+
+
+def test_the_end_of_the_program_does_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*arguments: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    done: list[int] = []
+    monkeypatch.setattr("_thread.start_new_thread", none)
+    dropped.later(lambda: done.append(1))
+    dropped._finish()
+    assert done == [1]
