@@ -30,6 +30,7 @@ __all__ = [
     "Embeddings",
     "Event",
     "Features",
+    "FetchPolicy",
     "Finish",
     "Image",
     "Media",
@@ -323,6 +324,30 @@ class Timeouts(Value):
     first: float | None = Field(default=600.0, gt=0)
     idle: float | None = Field(default=120.0, gt=0)
     total: float | None = Field(default=None, gt=0)
+
+
+class FetchPolicy(Value):
+    """What genkit itself may fetch, for a vendor that cannot take a URL.
+
+    Attributes:
+        allow_hosts: Only these hosts, such as "example.com" or "*.example.com"; with a port where it is not 80 or 443.
+            None allows every public host.
+        allow_private: Also loopback and private addresses, on any port. Addresses of cloud metadata never.
+        redirects: How many redirects are followed, each checked anew.
+        max_bytes: Largest file.
+        timeout: Seconds for one file, redirects included.
+        through_proxy: Also where a proxy leads to the host. It looks the name up by itself, so that only its own rules
+            keep it away from private addresses.
+    """
+
+    allow_hosts: Annotated[
+        tuple[str, ...] | None, BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
+    ] = None
+    allow_private: bool = False
+    redirects: int = Field(default=0, ge=0, le=3)
+    max_bytes: int = Field(default=50_000_000, ge=1)
+    timeout: float = Field(default=20.0, gt=0)
+    through_proxy: bool = False
 
 
 class ToolChoice(Value):
