@@ -24,6 +24,7 @@ from .types import (
     Embeddings,
     EmbedRequest,
     Features,
+    FetchPolicy,
     OnUnsupported,
     Plan,
     Reasoning,
@@ -94,6 +95,7 @@ class Options(CallDict, total=False):
         proxy: URL of a proxy; by default from the environment.
         ca: Certificates to trust: a file, a directory, or an `ssl.SSLContext`.
         headers: Further HTTP headers.
+        fetch: What may be fetched for a vendor that takes no URLs: a `FetchPolicy`, or False for nothing.
         api: Which of the vendor's interfaces: "auto", "responses" or "chat".
         credential: A token source (Azure).
         organization: Whom OpenAI bills.
@@ -116,6 +118,7 @@ class Options(CallDict, total=False):
     proxy: str | None
     ca: Any
     headers: Mapping[str, str] | None
+    fetch: FetchPolicy | bool
     api: Literal["auto", "responses", "chat"]
     credential: Any
     organization: str | None

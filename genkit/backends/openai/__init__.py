@@ -21,8 +21,9 @@ from pydantic import SecretStr
 from typing_extensions import override
 
 from ...errors import ConfigError, GenkitError
+from ...media import policy_of
 from ...transport import HttpRequest, Transport
-from ...types import Audio, Embeddings, EmbedRequest, Features, Request, Response
+from ...types import Audio, Embeddings, EmbedRequest, Features, FetchPolicy, Request, Response
 from ..services import Service
 from ..wire import Decoder, Exchange, WireBackend, WireRequest
 from . import chat, embeddings, failures, models, responses
@@ -76,6 +77,7 @@ class OpenAI(WireBackend):
         organization: OpenAI's organization id.
         project: OpenAI's project id.
         headers: Further headers of every request.
+        fetch: What may be fetched for a service that takes no URLs; False for nothing.
 
     Raises:
         ConfigError: If an argument cannot be used. A missing key is `MissingCredential` at the first call.
@@ -96,11 +98,13 @@ class OpenAI(WireBackend):
         organization: str | None = None,
         project: str | None = None,
         headers: Mapping[str, str] | None = None,
+        fetch: FetchPolicy | bool = True,
     ) -> None:
         if api not in ("auto", "chat", "responses"):
             raise ConfigError(f"api={api!r} is unknown; it is 'auto', 'chat' or 'responses'", backend=name)
         self.name = name
         self.transport = Transport(proxy=proxy, ca=ca, http_client=http_client)
+        self.fetch = policy_of(fetch, backend=name)
         self._api = api
         self._connection = Connection(
             name,
