@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["contradiction", "of_bytes", "of_name", "of_url", "plain", "told"]
+__all__ = ["certain", "contradiction", "of_bytes", "of_name", "of_url", "plain", "told"]
 
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -135,12 +135,17 @@ def told(data: bytes, name: str | None = None) -> str | None:
     return by_bytes
 
 
+def certain(data: bytes) -> str | None:
+    """Return the media type of bytes that nothing but a file of that type begins with, or None."""
+    found = of_bytes(data)
+    return found if found in _CERTAIN else None
+
+
 def contradiction(mime: str, data: bytes) -> str | None:
     """Return the media type that the bytes certainly have where `mime` names another; None where it may be right."""
     bare = plain(mime)
     bare = _SAME.get(bare, bare)
-    found = of_bytes(data)
-    return found if found in _CERTAIN and bare in _BINARY and bare != found else None
+    return found if (found := certain(data)) != bare and bare in _BINARY else None
 
 
 def plain(mime: str) -> str:

@@ -8,13 +8,24 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias, TypedDict
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from . import mime as types
 from .errors import ConfigError
 
-__all__ = ["MAX_FILE_BYTES", "Source", "decode_data_url", "fields_of"]
+__all__ = [
+    "MAX_FILE_BYTES",
+    "AudioDict",
+    "DocumentDict",
+    "ImageDict",
+    "MediaDict",
+    "Source",
+    "VideoDict",
+    "decode_data_url",
+    "fields_of",
+    "fitting",
+]
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview
 
@@ -29,6 +40,45 @@ _FAMILIES = {"Image": "image", "Audio": "audio", "Video": "video"}
 _CONTAINERS = {"video/mp4": "audio/mp4", "video/webm": "audio/webm", "video/x-matroska": "audio/x-matroska"}
 
 
+class MediaDict(TypedDict, total=False):
+    """The keywords that all media take."""
+
+    data: bytes | None
+    url: str | None
+    file_id: str | None
+    mime: str | None
+    name: str | None
+    origin: str | None
+    native: dict[str, Any] | None
+    cache: bool | Literal["5m", "1h"]
+
+
+class ImageDict(MediaDict, total=False):
+    """The keywords of an `Image`."""
+
+    kind: Literal["image"]
+    detail: Literal["auto", "low", "high", "original"] | None
+
+
+class AudioDict(MediaDict, total=False):
+    """The keywords of an `Audio`."""
+
+    kind: Literal["audio"]
+    transcript: str | None
+
+
+class VideoDict(MediaDict, total=False):
+    """The keywords of a `Video`."""
+
+    kind: Literal["video"]
+
+
+class DocumentDict(MediaDict, total=False):
+    """The keywords of a `Document`."""
+
+    kind: Literal["document"]
+
+
 def fields_of(kind: str, source: Source, given: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of media of a kind ("Image") written as `source`; a file is read here.
 
@@ -38,7 +88,7 @@ def fields_of(kind: str, source: Source, given: dict[str, Any]) -> dict[str, Any
     if twice := [name for name in ("data", "url", "file_id") if given.get(name) is not None]:
         raise ConfigError(f"{kind} is given twice: as {_short(source)} and as {twice[0]}=; leave one of them out")
     if isinstance(source, bytes | bytearray | memoryview):
-        return _of_bytes(kind, bytes(source), given, where="the bytes")
+        return _of_bytes(kind, bytes(source), given, where="what was passed")
     if isinstance(source, str):
         if source[:5].lower() == "data:":
             data, mime = decode_data_url(source)
@@ -65,7 +115,7 @@ def fields_of(kind: str, source: Source, given: dict[str, Any]) -> dict[str, Any
 
 
 def decode_data_url(url: str) -> tuple[bytes, str | None]:
-    """Return the bytes of a data URI (RFC 2397) and its media type, if it names one.
+    """Return the bytes of a data URI (RFC 2397) and its media type, without parameters, if it names one.
 
     Raises:
         ConfigError: If it is not one.
@@ -95,15 +145,15 @@ def _of_bytes(kind: str, data: bytes, given: dict[str, Any], *, where: str) -> d
         ConfigError: If there are none, or if they certainly are something else.
     """
     if not data:
-        raise ConfigError(f"{where} for {kind} is empty" if where != "the bytes" else f"the bytes for {kind} are empty")
+        raise ConfigError(f"{where} for {kind} is empty")
     mime: str | None = given.get("mime")
     if mime is not None and (certain := types.contradiction(mime, data)):
-        raise ConfigError(f"{where} of this {kind} is {certain}, not {mime}: correct mime= or leave it out")
+        raise ConfigError(f"{where} for {kind} is {certain}, not {mime}: correct mime= or leave it out")
+    found = fitting(kind, types.certain(data))
+    if mime is None and found and not found.startswith(_FAMILIES.get(kind, "")):
+        other = next((name for name, word in _FAMILIES.items() if found.startswith(word)), "Document")
+        raise ConfigError(f"{where} for {kind} is {found}: write {other}(...) instead of {kind}(...)")
     mime = mime or fitting(kind, types.told(data, given.get("name")))
-    family = _FAMILIES.get(kind)
-    if family and mime and types.of_bytes(data) == mime and not mime.startswith((f"{family}/", "application/octet")):
-        other = next((name for name, word in _FAMILIES.items() if mime.startswith(word)), "Document")
-        raise ConfigError(f"{where} of this {kind} is {mime}: write {other}(...) instead of {kind}(...)")
     return {**given, "data": data, **({"mime": mime} if mime else {})}
 
 

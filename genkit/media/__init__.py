@@ -1,8 +1,8 @@
-"""Media on their way to a vendor that cannot take a URL: fetched by us, under a policy, and put in the URL's place."""
+"""Media on their way to a vendor: their types, and their bytes, fetched under a policy where a URL will not do."""
 
 from __future__ import annotations
 
 from .fetch import Fetcher, policy_of
-from .parts import by_url, fill, held_places, show_places
+from .parts import by_url, data_url, fill, held_places, media_type, show_places
 
-__all__ = ["Fetcher", "by_url", "fill", "held_places", "policy_of", "show_places"]
+__all__ = ["Fetcher", "by_url", "data_url", "fill", "held_places", "media_type", "policy_of", "show_places"]

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import mime as types
+from ..errors import InvalidRequest
 from ..sources import decode_data_url, fitting
 from ..types import CallWarning, Media, Message, Request, Text, ToolResult
 from .guard import refusal, shown
 
-__all__ = ["Fetched", "by_url", "fill", "held_places", "show_places"]
+__all__ = ["Fetched", "by_url", "data_url", "fill", "held_places", "media_type", "show_places"]
 
 _FAMILIES = {"image": "image/", "audio": "audio/", "video": "video/"}
 # Types of an answer's head that say nothing.
@@ -49,6 +50,34 @@ def by_url(messages: Sequence[Message]) -> list[Media]:
             elif isinstance(part, ToolResult):
                 found += [inner for inner in part.parts if isinstance(inner, Media) and inner.url is not None]
     return found
+
+
+def media_type(part: Media, *, backend: str) -> str:
+    """Return the type of media given by value: as said, else by the bytes or the name.
+
+    Raises:
+        InvalidRequest: If nothing tells, or if the bytes certainly are of another type than is said.
+    """
+    data, kind = part.data or b"", type(part).__name__
+    if part.mime:
+        if (certain := types.contradiction(part.mime, data)) is not None:
+            raise InvalidRequest(f"the bytes of this {kind} are {certain}, not {part.mime}", backend=backend)
+        return part.mime
+    found = fitting(kind, types.told(data, part.name))
+    if found is None:
+        raise InvalidRequest(
+            f"the type of this {kind} is unknown: pass mime=, as in {kind}(..., mime=...)", backend=backend
+        )
+    return found
+
+
+def data_url(part: Media, *, backend: str) -> str:
+    """Return media given by value as a data URL.
+
+    Raises:
+        InvalidRequest: If their type is unknown.
+    """
+    return f"data:{media_type(part, backend=backend)};base64,{base64.b64encode(part.data or b'').decode()}"
 
 
 def fill(request: Request, wanted: Sequence[Media], files: Mapping[str, Fetched]) -> Request:

@@ -21,13 +21,14 @@ from pydantic import SecretStr
 from typing_extensions import override
 
 from ...errors import ConfigError, GenkitError
-from ...media import policy_of
+from ...media import by_url, policy_of
 from ...transport import HttpRequest, Transport
-from ...types import Audio, Embeddings, EmbedRequest, Features, FetchPolicy, Request, Response
+from ...types import Audio, Embeddings, EmbedRequest, Features, FetchPolicy, Media, Request, Response
 from ..services import Service
 from ..wire import Decoder, Exchange, WireBackend, WireRequest
 from . import chat, embeddings, failures, models, responses
 from .connection import Connection, Credential, Place
+from .messages import takes_no_url
 
 if TYPE_CHECKING:
     import os
@@ -159,6 +160,19 @@ class OpenAI(WireBackend):
         except GenkitError as error:
             error.backend = error.backend or self.name
             raise
+
+    @override
+    def wanted(self, request: Request) -> list[Media]:
+        if not by_url(request.messages):
+            return []
+        # The Responses interface takes URLs for all that it reads.
+        place = self._connection.place(strict=False)
+        return super().wanted(request) if self._chosen(request, place) == "chat" else []
+
+    @override
+    def fetches(self, part: Media, model: str) -> bool:
+        service = self._connection.place(strict=False).service
+        return takes_no_url(part, service, models.family(model, service))
 
     @override
     def decode(self, wire: WireRequest, data: JSON, exchange: Exchange) -> Response[Any]:
