@@ -25,6 +25,7 @@ from .types import (
     EmbedRequest,
     Features,
     FetchPolicy,
+    Media,
     OnUnsupported,
     Plan,
     Reasoning,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["LLM", "Options", "SettingsDict"]
 
 T = TypeVar("T")
+PartT = TypeVar("PartT", bound=Media)
 
 
 class SettingsDict(TypedDict, total=False):
@@ -446,6 +448,25 @@ class LLM:
     def plan(self, prompt: Prompt, *, stream: bool = False, **options: Unpack[AskDict]) -> Plan:
         """Return the exact HTTP request that a call would send, and what was changed for it; nothing is sent."""
         return self._core.stack.plan(self._request(prompt, options), stream=stream)
+
+    def upload(self, part: PartT) -> PartT:
+        """Put the bytes of a part into the vendor's file service, and return the part with their id there instead.
+
+        For files too large to be sent with each request, or sent often. They stay with the vendor until they expire or
+        are deleted there: nothing is uploaded unless this is called. It needs the vendor's SDK.
+
+        Raises:
+            Unsupported: If the vendor has no file service, or it does not take such a file.
+        """
+        done: Any = self._core.source().upload(part, self._model)
+        made: PartT = done
+        return made
+
+    async def aupload(self, part: PartT) -> PartT:
+        """Async twin of `upload`."""
+        done: Any = await self._core.source().aupload(part, self._model)
+        made: PartT = done
+        return made
 
     # ------------------------------------------------------------ closing is optional
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["certain", "contradiction", "of_bytes", "of_name", "of_url", "plain", "told"]
+__all__ = ["certain", "contradiction", "ending_of", "of_bytes", "of_name", "of_url", "plain", "told"]
 
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -125,6 +125,11 @@ def of_name(name: str) -> str | None:
 def of_url(url: str) -> str | None:
     """Return the media type that the ending of a URL's path stands for, or None."""
     return of_name(url.partition("#")[0].partition("?")[0].partition("://")[2].partition("/")[2])
+
+
+def ending_of(mime: str) -> str | None:
+    """Return the usual ending of the names of files of a media type, or None."""
+    return next((ending for ending, known in _ENDINGS.items() if known == mime), None)
 
 
 def told(data: bytes, name: str | None = None) -> str | None:

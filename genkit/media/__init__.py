@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 from .fetch import Fetcher, policy_of
-from .parts import by_url, data_url, fill, held_places, media_type, show_places
+from .parts import by_url, data_url, fill, held_places, inline_bytes, media_type, show_places
 
-__all__ = ["Fetcher", "by_url", "data_url", "fill", "held_places", "media_type", "policy_of", "show_places"]
+__all__ = [
+    "Fetcher",
+    "by_url",
+    "data_url",
+    "fill",
+    "held_places",
+    "inline_bytes",
+    "media_type",
+    "policy_of",
+    "show_places",
+]

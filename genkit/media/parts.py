@@ -13,7 +13,7 @@ from ..sources import decode_data_url, fitting
 from ..types import CallWarning, Media, Message, Request, Text, ToolResult
 from .guard import refusal, shown
 
-__all__ = ["Fetched", "by_url", "data_url", "fill", "held_places", "media_type", "show_places"]
+__all__ = ["Fetched", "by_url", "data_url", "fill", "held_places", "inline_bytes", "media_type", "show_places"]
 
 _FAMILIES = {"image": "image/", "audio": "audio/", "video": "video/"}
 # Types of an answer's head that say nothing.
@@ -50,6 +50,18 @@ def by_url(messages: Sequence[Message]) -> list[Media]:
             elif isinstance(part, ToolResult):
                 found += [inner for inner in part.parts if isinstance(inner, Media) and inner.url is not None]
     return found
+
+
+def inline_bytes(messages: Sequence[Message]) -> int:
+    """Return how many bytes of media are given by value, those within tool results included."""
+    total = 0
+    for message in messages:
+        for part in message.parts:
+            if type(part) is Text:
+                continue
+            inner = part.parts if isinstance(part, ToolResult) else (part,)
+            total += sum(len(piece.data or b"") for piece in inner if isinstance(piece, Media))
+    return total
 
 
 def media_type(part: Media, *, backend: str) -> str:

@@ -116,6 +116,19 @@ class Transport:
         """Return a transport for other hosts, with the same proxies and certificates and without `http_client`."""
         return Transport(proxy=self._proxy, ca=self._ca, trust_env=self._trust_env, max_bytes=max_bytes, admit=admit)
 
+    def client_options(self) -> dict[str, Any]:
+        """Return proxy and certificates as keywords for a client of httpx, which a vendor's SDK brings along.
+
+        Raises:
+            ConfigError: If there is an `http_client`, which the SDK cannot be given.
+        """
+        if self._client is not None:
+            raise ConfigError(
+                "this goes through the vendor's SDK and not through http_client=: use an LLM without it, with proxy= "
+                "and ca= where they are needed"
+            )
+        return {"proxy": self._proxy, "verify": self._tls(), "trust_env": self._trust_env}
+
     def proxy_of(self, url: str) -> str | None:
         """Return host and port of the proxy that leads to `url`, or None for a straight way."""
         proxy = self._route.proxy_for(target_of(url))

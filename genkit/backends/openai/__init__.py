@@ -16,14 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import parse_qsl
 
 from pydantic import SecretStr
 from typing_extensions import override
 
-from ...errors import ConfigError, GenkitError
-from ...media import by_url, policy_of
+from ...errors import ConfigError, GenkitError, InvalidRequest
+from ...media import by_url, inline_bytes, policy_of
 from ...transport import HttpRequest, Transport
-from ...types import Audio, Embeddings, EmbedRequest, Features, FetchPolicy, Media, Request, Response
+from ...types import Audio, Embeddings, EmbedRequest, Features, FetchPolicy, Image, Media, Request, Response
+from .. import files
 from ..services import Service
 from ..wire import Decoder, Exchange, WireBackend, WireRequest
 from . import chat, embeddings, failures, models, responses
@@ -55,6 +57,8 @@ _CHAT_EXTRA = _CHAT_ONLY | frozenset(
     }
     | {"response_format", "verbosity", "reasoning_effort", "messages", "max_completion_tokens"}
 )
+# For images and files together; developers.openai.com/api/docs/guides/images-vision and .../pdf-files, read 2026-11-25.
+_INLINE_BYTES = 50_000_000
 _RESPONSES_SETTINGS = frozenset(
     {"temperature", "top_p", "max_tokens", "logprobs", "top_logprobs", "reasoning", "tool_choice"}
     | {"parallel_tool_calls", "cache_prompt"}
@@ -153,6 +157,8 @@ class OpenAI(WireBackend):
     @override
     def encode(self, request: Request, *, stream: bool) -> WireRequest:
         place = self._connection.place(strict=False)
+        if place.home:
+            self._check_size(request)
         api = self._chosen(request, place)
         encode = responses.encode if api == "responses" else chat.encode
         try:
@@ -160,6 +166,15 @@ class OpenAI(WireBackend):
         except GenkitError as error:
             error.backend = error.backend or self.name
             raise
+
+    def _check_size(self, request: Request) -> None:
+        size = inline_bytes(request.messages)
+        if size > _INLINE_BYTES:
+            raise InvalidRequest(
+                f"the media of this request have {size:,} bytes, and {self.name} takes {_INLINE_BYTES:,} in a request: "
+                "upload them with llm.upload(part), which gives parts with a file_id, or send fewer",
+                backend=self.name,
+            )
 
     @override
     def wanted(self, request: Request) -> list[Media]:
@@ -235,6 +250,18 @@ class OpenAI(WireBackend):
         place = self._connection.place(strict=False)
         url = self._connection.url(place, wire.path, model=wire.model)
         return url, {**self._connection.placeholders(place), **wire.headers}
+
+    @override
+    def upload(self, part: Media, model: str) -> Media:
+        place = self._connection.place()
+        if not place.home:
+            return super().upload(part, model)
+        azure = place.service.rules == "deployment"
+        # Azure has no "user_data" yet; files for answers go there under "assistants".
+        purpose = "assistants" if azure else "vision" if isinstance(part, Image) else "user_data"
+        query = dict(parse_qsl(place.query.removeprefix("?")))
+        where = files.Service(self.name, place.base, self._connection.headers(place), query, self.transport)
+        return files.upload_openai(part, where, purpose=purpose)
 
     # ------------------------------------------------------------ embeddings
 
