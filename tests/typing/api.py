@@ -46,7 +46,7 @@ Document(file_id="file-1")
 LLM("ollama:x", fetch=FetchPolicy(allow_hosts=("example.com",), max_bytes=1_000_000))
 LLM("ollama:x", fetch=False)
 Image(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-Image("cat.png", detial="low")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+Image("cat.png", details="low")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 Image("cat.png", detail="tiny")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 Document("a.pdf", detail="low")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 llm.generate([Message.user("a"), Message.assistant("b"), "c"], reasoning="low", stop=["x"], n=2)
