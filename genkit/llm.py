@@ -208,7 +208,11 @@ class _Core:
     def _build(self) -> Policy:
         policies = self.connection.policies
         like_this = {key: policies[key] for key in ("retries",) if key in policies}
-        others = [llm if isinstance(llm, LLM) else LLM(llm, **like_this) for llm in policies.get("fallback") or ()]
+        fetch = self.connection.options.get("fetch")
+        others = [
+            llm if isinstance(llm, LLM) else LLM(llm, **like_this, **_fetching_like(llm, fetch))
+            for llm in policies.get("fallback") or ()
+        ]
         loaded = _load("stack")
         fallbacks = [
             loaded.Target(llm._core.stack, llm._model, llm.model, llm._asking.under)  # noqa: SLF001  # LLM's own
@@ -577,6 +581,11 @@ def _fallback(models: Any) -> tuple[str | LLM, ...]:
         elif not isinstance(item, LLM):
             raise ConfigError(f"fallback holds {item!r:.60}: must be models ('backend:model') or LLMs")
     return found
+
+
+def _fetching_like(model: str, fetch: Any) -> dict[str, Any]:
+    """Return `fetch` as an option of a fallback, where that may fetch: what is forbidden to one is to the next."""
+    return {"fetch": fetch} if fetch is not None and "fetch" in (find(split(model)[0]).options or ()) else {}
 
 
 def _check_options(name: str, backend: Backend | None, options: Mapping[str, Any]) -> None:

@@ -376,6 +376,8 @@ def test_what_is_not_http_is_an_error(fetch: Fetch) -> None:
         (Document, "/a.csv?x=1.pdf", b"a,b", "text/plain", "text/csv"),
         (Document, "/a", b"a,b", "text/plain; charset=utf-8", "text/plain"),
         (Document, "/a.html", HTML, "text/html", "text/html"),
+        (Document, "/cars.txt", b"BMW and others", "", "text/plain"),
+        (Document, "/cars", b"BMW and others", "text/csv", "text/csv"),
         (Image, "/a", b"?", "", None),
     ],
 )
@@ -395,6 +397,7 @@ def test_the_type_is_told_by_bytes_then_the_far_end_then_the_ending(
         (Video, "/a", HTML, "video/mp4", "HTML page"),
         (Image, "/a.png", PDF, "image/png", "application/pdf, and an image was expected"),
         (Audio, "/a.mp3", PNG, "audio/mpeg", "image/png, and an audio was expected"),
+        (Image, "/a", b"Not found", "text/plain", "text/plain, and an image was expected"),
         (Image, "/a", b"{}", "application/json", "application/json, and an image was expected"),
     ],
 )

@@ -14,7 +14,7 @@ from .. import mime as types
 from ..errors import BadResponse, ConfigError, GenkitError, InvalidRequest, ServerError, StreamClosed, Timeout
 from ..transport import Abort, HttpRequest, Transport
 from ..types import FetchPolicy, Media, Request, Timeouts
-from .guard import NotAdmitted, check_addresses, check_url, refusal, shown
+from .guard import NotAdmitted, check_addresses, check_url, refusal, shown, unusable
 from .parts import Fetched, fill, unpacked
 
 __all__ = ["Fetcher", "policy_of"]
@@ -236,7 +236,7 @@ class _Visit:
             InvalidRequest: If there is nothing in it.
         """
         if not data:
-            raise refusal(self._asked, "it is empty")
+            raise unusable(self._asked, "it is empty")
         return Fetched(data, self._said)
 
     def _redirect(self, location: str) -> None:
@@ -244,7 +244,7 @@ class _Visit:
         if self._redirects == 0:
             way_out = "pass that URL, or allow it by FetchPolicy(redirects=3)" if not self._policy.redirects else ""
             raise refusal(self._asked, f"it redirects to {shown(goal)}; {way_out or 'there are too many redirects'}")
-        if self._url.startswith("https:") and not goal.startswith("https:"):
+        if self._url.lower().startswith("https:") and not goal.lower().startswith("https:"):
             raise refusal(self._asked, f"it redirects from https to {shown(goal)}")
         self._redirects -= 1
         self._url = goal

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from ..errors import InvalidRequest
 from ..types import FetchPolicy
 
-__all__ = ["NotAdmitted", "check_addresses", "check_url", "refusal", "shown"]
+__all__ = ["NotAdmitted", "check_addresses", "check_url", "refusal", "shown", "unusable"]
 
 _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -62,6 +62,11 @@ def shown(url: str) -> str:
 def refusal(url: str, why: str) -> InvalidRequest:
     """Return the error for a URL that is not fetched."""
     return InvalidRequest(f"genkit does not fetch {shown(url)}: {why}")
+
+
+def unusable(url: str, why: str) -> InvalidRequest:
+    """Return the error for a file that was fetched, and is not what was expected."""
+    return InvalidRequest(f"what {shown(url)} gave cannot be used: {why}")
 
 
 def check_url(url: str, policy: FetchPolicy) -> str:

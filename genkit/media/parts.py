@@ -11,13 +11,13 @@ from .. import mime as types
 from ..errors import InvalidRequest
 from ..sources import decode_data_url, fitting
 from ..types import CallWarning, Media, Message, Request, Text, ToolResult
-from .guard import refusal, shown
+from .guard import shown, unusable
 
 __all__ = ["Fetched", "by_url", "data_url", "fill", "held_places", "inline_bytes", "media_type", "show_places"]
 
 _FAMILIES = {"image": "image/", "audio": "audio/", "video": "video/"}
 # Types of an answer's head that say nothing.
-_VAGUE = frozenset({"", "application/octet-stream", "binary/octet-stream", "text/plain", "application/x-download"})
+_VAGUE = frozenset({"application/octet-stream", "binary/octet-stream", "application/x-download"})
 _TYPICAL = {"image": "image/jpeg", "audio": "audio/mpeg", "video": "video/mp4", "document": "application/pdf"}
 _PAGE = (b"<!doctype html", b"<html", b"<head")
 # A multiple of three bytes, so that their base64 stands whole and unpadded in whatever a backend makes of them.
@@ -133,21 +133,28 @@ def _type_of(part: Media, file: Fetched) -> str | None:
     url, kind = part.url or "", _kind(part)
     if part.mime is not None:
         if (certain := types.contradiction(part.mime, file.data)) is not None:
-            raise refusal(url, f"it is {certain}, not {part.mime}")
+            raise unusable(url, f"it is {certain}, not {part.mime}")
         if _is_page(file) and not part.mime.startswith(("text/", "application/x")):
             raise _page(url, kind)
         return part.mime
-    by_bytes = types.of_bytes(file.data)
-    if by_bytes is None and _is_page(file):
+    if types.of_bytes(file.data) is None and _is_page(file):
         if kind == "document" and types.of_url(url) in (None, "text/html"):
             return "text/html"
         raise _page(url, kind)
-    said = "" if file.said in _VAGUE else file.said
-    found = fitting(kind.title(), types.told(file.data)) or said or types.of_url(url) or file.said
-    family = _FAMILIES.get(kind)
-    if family and found not in _VAGUE and not found.startswith(family):
-        raise refusal(url, f"it is {found}, and {'an' if kind[0] in 'ai' else 'a'} {kind} was expected")
-    return found or None
+    found = _told(kind, url, file)
+    if found is not None and not found.startswith(_FAMILIES.get(kind, "")):
+        raise unusable(url, f"it is {found}, and {'an' if kind[0] in 'ai' else 'a'} {kind} was expected")
+    return found
+
+
+def _told(kind: str, url: str, file: Fetched) -> str | None:
+    """Return the type by the bytes, else as the far end says, else by the URL's ending."""
+    said = None if file.said in _VAGUE else file.said or None
+    by_name = types.of_url(url)
+    textual = (said or "").startswith("text/") or (by_name or "").startswith("text/")
+    by_bytes = types.certain(file.data) if textual else types.of_bytes(file.data)
+    # Servers call what they do not know plain text.
+    return fitting(kind.title(), by_bytes) or (said if said != "text/plain" else None) or by_name or said
 
 
 def _kind(part: Media) -> str:
@@ -161,7 +168,7 @@ def _is_page(file: Fetched) -> bool:
 
 
 def _page(url: str, kind: str) -> Exception:
-    return refusal(url, f"it is an HTML page where the {kind} was expected; is it behind a login?")
+    return unusable(url, f"it is an HTML page where the {kind} was expected; is it behind a login?")
 
 
 # ---------------------------------------------------------------- for plans, which fetch nothing

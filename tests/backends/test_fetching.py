@@ -12,10 +12,10 @@ import pytest
 
 from genkit import LLM, Document, Image, Message
 from genkit.backends.wire import WireRequest
-from genkit.errors import ConfigError, InvalidRequest, StreamClosed, Timeout
+from genkit.errors import ConfigError, InvalidRequest, StreamClosed, Timeout, Unsupported
 from genkit.types import FetchPolicy, Media, Request, Settings, ToolResult
 from tests.backends.test_wire import SSE, Toy
-from tests.farend import Call, FarEnd
+from tests.farend import Call, FarEnd, answer
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"
 PDF = b"%PDF-1.7 and so on"
@@ -260,3 +260,11 @@ def test_the_policy_is_an_option_of_every_llm_on_the_wire() -> None:
     assert backend.fetch is False
     with pytest.raises(ConfigError, match="FetchPolicy"):
         LLM("ollama:x", fetch="yes")._core.source()  # type: ignore[arg-type]
+
+
+def test_what_must_not_be_fetched_for_a_model_is_not_for_its_fallback() -> None:
+    with FarEnd(answer(b"{}", status=500)) as far:
+        llm = LLM("vllm:x", base_url=far.url, retries=0, fetch=False, fallback=["ollama:llava"])
+        with pytest.raises(Unsupported, match="by URL"):
+            llm.generate(["?", Image(f"{far.url}/a.png")])
+        assert [seen.method for seen in far.requests] == ["POST"]
