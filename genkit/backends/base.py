@@ -19,8 +19,8 @@ from ..types import (
     EmbedRequest,
     Event,
     Features,
+    Health,
     Media,
-    OnUnsupported,
     Plan,
     Request,
     Response,
@@ -29,9 +29,12 @@ from ..types import (
     Settings,
 )
 
-__all__ = ["AnyRequest", "Backend", "Losses"]
+__all__ = ["CHECK", "AnyRequest", "Backend", "Losses"]
 
 AnyRequest: TypeAlias = Request | EmbedRequest | ScoreRequest
+
+CHECK = "check"
+"""An `on_unsupported` beyond the caller's three: nothing is raised, and what would be is reported as an error."""
 
 
 class Backend(abc.ABC):
@@ -111,6 +114,17 @@ class Backend(abc.ABC):
     def plan(self, request: Request, *, stream: bool = False) -> Plan:  # noqa: ARG002  # for those that can
         """Return the request that would be sent, without credentials and without sending."""
         raise self.lacks("wire requests to show", request.model)
+
+    def check(self, request: Request) -> tuple[CallWarning, ...]:
+        """Return what a call would drop or change, and as kind "error" what it would refuse; nothing is sent.
+
+        A request that cannot be translated at all raises what the call would raise.
+        """
+        return self.plan(request.model_copy(update={"on_unsupported": CHECK})).warnings
+
+    def health(self, *, online: bool = True) -> Health:  # noqa: ARG002  # for those with a far end
+        """Return whether calls can work; with `online`, the far end is asked too. Never raises; seconds at most."""
+        return Health(backend=self.name, state="ready", message="needs no configuration")
 
     def close(self) -> None:  # noqa: B027  # optional on purpose
         """Release connections or memory; twice is fine, and a later call works again."""
@@ -200,7 +214,7 @@ class Losses:
     def __init__(self, request: AnyRequest, *, backend: str) -> None:
         self._backend = backend
         self._model = request.model
-        self._policy: OnUnsupported = request.on_unsupported
+        self._policy: str = request.on_unsupported
         self._require = request.require
         self.warnings: list[CallWarning] = []
 
@@ -219,14 +233,19 @@ class Losses:
             Unsupported: By the caller's policy; nothing has been sent.
         """
         must = subject in self._require
-        if must or self._policy == "error" or (guarantee and self._policy != "ignore"):
+        if self._policy == CHECK:
+            found = CallWarning(
+                kind="error" if must or guarantee else kind, subject=subject, message=f"{subject} {kind}: {why}"
+            )
+            self.warnings.append(found)
+        elif must or self._policy == "error" or (guarantee and self._policy != "ignore"):
             way_out = (
                 f"it is in require={sorted(self._require)}"
                 if must
                 else 'leave it out, or pass on_unsupported="ignore" to drop it'
             )
             raise Unsupported(f"{subject!r} cannot be {_DONE[kind]}: {why}; {way_out}", backend=self._backend)
-        if self._policy == "warn":
+        elif self._policy == "warn":
             self.warnings.append(CallWarning(kind=kind, subject=subject, message=f"{subject} {kind}: {why}"))
 
     def settings(self, settings: Settings, supported: frozenset[str] | set[str], *, where: str) -> set[str]:

@@ -13,24 +13,33 @@ import functools
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from typing_extensions import override
 
-from ..errors import GenkitError, StreamClosed, StreamInterrupted, Transient
+from ..errors import (
+    AuthenticationFailed,
+    GenkitError,
+    PermissionDenied,
+    StreamClosed,
+    StreamInterrupted,
+    Transient,
+)
 from ..events import dump_json, fold, replay
 from ..media import Fetcher, by_url, held_places, show_places
 from ..transport import Abort, AsyncByteStream, ByteStream, HttpRequest, HttpResponse, Transport
 from ..transport.messages import masked_url
 from ..transport.sse import SSEParser
-from ..types import CallWarning, Done, Event, FetchPolicy, Media, Plan, Request, Response, Timeouts, Timing
+from ..types import CallWarning, Done, Event, FetchPolicy, Health, Media, Plan, Request, Response, Timeouts, Timing
 from .base import Backend
 from .body import body_bytes, first_words, misshapen, parse_object
 
 __all__ = ["Decoder", "Exchange", "WireBackend", "WireRequest", "body_bytes", "first_words", "parse_object"]
 
 JSON = dict[str, Any]
+
+_PROBE_TIMEOUTS = Timeouts(connect=5.0, first=10.0, total=10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +177,8 @@ class WireBackend(Backend):
     @override
     def plan(self, request: Request, *, stream: bool = False) -> Plan:
         wanted = self.wanted(request)
-        request, marks, notes = held_places(request, wanted) if wanted else (request, {}, [])
+        policy = self.fetch or FetchPolicy()
+        request, marks, notes = held_places(request, wanted, policy) if wanted else (request, {}, [])
         wire = self.encode(request, stream=stream)
         url, headers = self.placeholders(wire)
         return Plan(
@@ -179,6 +189,31 @@ class WireBackend(Backend):
             body=show_places(wire.body, marks) if marks else wire.body,
             warnings=(*wire.warnings, *notes),
         )
+
+    def probe(self) -> WireRequest:
+        """Return a request that costs nothing and shows whether the far end takes the credential."""
+        return WireRequest(path="", body={}, model="", api="", origin="", method="GET")
+
+    @override
+    def health(self, *, online: bool = True) -> Health:
+        wire = self.probe()
+        address: str | None = None
+        state: Literal["ready", "configured", "unconfigured", "refused", "unreachable"] = "unconfigured"
+        try:
+            address = masked_url(self.placeholders(wire)[0])
+            http = self.sign(wire, b"")
+            state, message = "configured", "there is a credential, or none is needed; the far end was not asked"
+            if online:
+                state = "unreachable"
+                reply = self.transport.send(replace(http, content=b"", method=wire.method), _PROBE_TIMEOUTS)
+                state, message = "ready", f"it answers (status {reply.status})"
+                if reply.status in {400, 401, 403}:
+                    failure = self.failure(reply.status, reply.headers, reply.content)
+                    if isinstance(failure, AuthenticationFailed | PermissionDenied):
+                        state, message = "refused", str(failure)
+        except GenkitError as error:
+            message = error.message
+        return Health(backend=self.name, state=state, message=message, address=address)
 
     # ------------------------------------------------------------ one exchange
 

@@ -10,8 +10,8 @@ from typing import Any
 from .. import mime as types
 from ..errors import InvalidRequest
 from ..sources import decode_data_url, fitting
-from ..types import CallWarning, Media, Message, Request, Text, ToolResult
-from .guard import shown, unusable
+from ..types import CallWarning, FetchPolicy, Media, Message, Request, Text, ToolResult
+from .guard import check_url, shown, unusable
 
 __all__ = ["Fetched", "by_url", "data_url", "fill", "held_places", "inline_bytes", "media_type", "show_places"]
 
@@ -174,11 +174,16 @@ def _page(url: str, kind: str) -> Exception:
 # ---------------------------------------------------------------- for plans, which fetch nothing
 
 
-def held_places(request: Request, wanted: Sequence[Media]) -> tuple[Request, dict[str, str], list[CallWarning]]:
+def held_places(
+    request: Request, wanted: Sequence[Media], policy: FetchPolicy
+) -> tuple[Request, dict[str, str], list[CallWarning]]:
     """Return the request with marks in place of bytes that nobody fetched.
 
     Returns:
         The request, for each mark as base64 what a plan shows instead, and notes on what was guessed.
+
+    Raises:
+        InvalidRequest: If a URL would not be fetched, as far as that is known without asking anybody.
     """
     marks: dict[str, str] = {}
     notes: list[CallWarning] = []
@@ -187,6 +192,7 @@ def held_places(request: Request, wanted: Sequence[Media]) -> tuple[Request, dic
         url = part.url or ""
         if url[:5].lower() == "data:":
             return _filled(part, unpacked(url))
+        check_url(url, policy)
         mark = _HELD.format(len(marks)).encode()
         marks[base64.b64encode(mark).decode()] = f"<the bytes of {shown(url)}>"
         mime, kind = part.mime or types.of_url(url), _kind(part)

@@ -17,7 +17,19 @@ from typing_extensions import override
 from ..backends.base import AnyRequest, Backend
 from ..errors import StreamClosed, Timeout
 from ..events import replay
-from ..types import Embeddings, EmbedRequest, Event, Features, Plan, Request, Response, Score, ScoreRequest
+from ..types import (
+    CallWarning,
+    Embeddings,
+    EmbedRequest,
+    Event,
+    Features,
+    Health,
+    Plan,
+    Request,
+    Response,
+    Score,
+    ScoreRequest,
+)
 from .streams import AsyncLive, Attempt, Control, Live, Observer, failed_attempt, settle_all
 
 __all__ = ["Attempt", "Call", "Effect", "Flow", "Policy", "Sleep", "Wait", "remaining", "within"]
@@ -91,6 +103,14 @@ class Policy(Backend):
     @override
     def plan(self, request: Request, *, stream: bool = False) -> Plan:
         return self.inner.plan(request, stream=stream)
+
+    @override
+    def check(self, request: Request) -> tuple[CallWarning, ...]:
+        return self.inner.check(request)
+
+    @override
+    def health(self, *, online: bool = True) -> Health:
+        return self.inner.health(online=online)
 
     @override
     def close(self) -> None:

@@ -25,7 +25,7 @@ from .body import Abort, Body, ByteStream
 from .deadline import Deadline
 from .messages import Admit, HttpRequest, HttpResponse, Target, lower_headers, refuse_redirect, target_of, wire_headers
 from .route import Proxy, Route
-from .sockets import WOULD_BLOCK, begins_answer, connect, readable, wait
+from .sockets import WOULD_BLOCK, begins_answer, connect, readable, resolve, wait
 
 if TYPE_CHECKING:
     from ..types import Timeouts
@@ -345,10 +345,12 @@ class _Backend(httpcore2.NetworkBackend):
         exchange.reused = False
         deadline = exchange.deadline
         try:
-            # The resolver cannot be interrupted; it has time limits of its own.
-            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = resolve(host, port, deadline.left(), ended=lambda: exchange.closed)
         except (OSError, UnicodeError) as error:
             exchange.cause = error
+            if exchange.closed:
+                raise failures.stream_closed(exchange.where) from error
+            deadline.left()
             raise exchange.unconnected(f"the name does not resolve ({error})") from error
         if exchange.admit is not None:
             exchange.admit(host, [str(address[0]) for *_, address in addresses])

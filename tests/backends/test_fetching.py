@@ -268,3 +268,11 @@ def test_what_must_not_be_fetched_for_a_model_is_not_for_its_fallback() -> None:
         with pytest.raises(Unsupported, match="by URL"):
             llm.generate(["?", Image(f"{far.url}/a.png")])
         assert [seen.method for seen in far.requests] == ["POST"]
+
+
+def test_a_plan_and_a_check_refuse_what_would_not_be_fetched() -> None:
+    llm = LLM("ollama:llava")
+    prompt = ["?", Image("http://10.0.0.1/a.png")]
+    with pytest.raises(InvalidRequest, match="private network"):
+        llm.plan(prompt)
+    assert [(found.kind, found.subject) for found in llm.check(prompt)] == [("error", "InvalidRequest")]

@@ -9,10 +9,12 @@ from typing import assert_type
 from genkit import (
     LLM,
     Audio,
+    CallWarning,
     Document,
     Embeddings,
     FetchPolicy,
     GenkitError,
+    Health,
     Image,
     Message,
     Plan,
@@ -71,7 +73,9 @@ assert_type(llm.score(["a"]), tuple[Score, ...])
 assert_type(llm.count_tokens("a"), int)
 assert_type(llm.upload(Document("report.pdf")), Document)
 assert_type(llm.plan("a", stream=True), Plan)
-assert_type(llm.features, Features)
+assert_type(llm.capabilities, Features)
+assert_type(llm.check("a", seed=1), tuple[CallWarning, ...])
+assert_type(llm.health(online=False), Health)
 assert_type(llm.with_(temperature=0), LLM)
 assert_type(llm.map(["a", "b"]), list[Response[str]])
 assert_type(llm.map(["a", "b"], on_error="return"), list[Response[str] | GenkitError])

@@ -263,6 +263,11 @@ class OpenAI(WireBackend):
         where = files.Service(self.name, place.base, self._connection.headers(place), query, self.transport)
         return files.upload_openai(part, where, purpose=purpose)
 
+    @override
+    def probe(self) -> WireRequest:
+        # Azure's data plane and every compatible service list their models, too.
+        return WireRequest(path="/models", body={}, model="", api="models", origin="", method="GET")
+
     # ------------------------------------------------------------ embeddings
 
     @override

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...errors import InvalidRequest, Unsupported
-from ...events import dump_json
+from ...events import dump_json, parse_arguments
 from ...media import data_url, media_type
 from ...mime import plain
 from ...types import (
@@ -212,33 +212,37 @@ class _Conversation:
 
     def _call(self, part: ToolCall, fields: JSON, calls: list[JSON]) -> None:
         own = part.native if part.origin == self._origin and part.native else {}
-        arguments = own.get("arguments") or part.raw
-        if arguments is None:
-            arguments = dump_json(part.arguments) if part.arguments is not None else ""
+        arguments = _written(part, own.get("arguments"))
+        signed = {"extra_content": own["extra_content"]} if "extra_content" in own else {}
         if own.get("type") == "function_call":
             self._legacy[part.id] = part.name
             fields["function_call"] = {"name": part.name, "arguments": arguments}
         elif own.get("type") == "custom":
-            custom = {"name": part.name, "input": own.get("input", arguments)}
-            calls.append({"id": self._id(part.id), "type": "custom", "custom": custom})
+            custom = {"name": part.name, "input": arguments}
+            calls.append({"id": self._id(part.id), "type": "custom", "custom": custom, **signed})
         else:
-            call: JSON = {"id": self._id(part.id), "type": "function"}
-            call["function"] = {"name": part.name, "arguments": arguments}
-            if "extra_content" in own:
-                call["extra_content"] = own["extra_content"]
-            calls.append(call)
+            function = {"name": part.name, "arguments": arguments}
+            calls.append({"id": self._id(part.id), "type": "function", "function": function, **signed})
 
     def _thinking(self, part: Thinking, message: Message, fields: JSON, *, running: bool) -> None:
         if part.origin == self._origin and part.native and "reasoning_details" in part.native:
-            fields["reasoning_details"] = part.native["reasoning_details"]
+            fields["reasoning_details"] = [*fields.get("reasoning_details", ()), *part.native["reasoning_details"]]
             return
         wanted = self._service.replay_thinking
-        if wanted is not None and running and message.tool_calls and part.text:
+        if wanted and running and message.tool_calls and part.text and self._stood_in(part, wanted, message):
             fields[wanted] = fields.get(wanted, "") + part.text
             return
         # Chat's own reasoning, which has no origin, is made anew each time; that of others told this model something.
         if part.origin not in (None, self._origin) and (part.text or (running and message.tool_calls)):
             self._forgotten[part.origin] = self._forgotten.get(part.origin, 0) + 1
+
+    def _stood_in(self, part: Thinking, wanted: str, message: Message) -> bool:
+        """Return whether reasoning stood in the wanted field, where an answer had texts of its own in both."""
+        fields = [self._field(other) for other in message.parts if isinstance(other, Thinking)]
+        return self._field(part) == (wanted if wanted in fields else None)
+
+    def _field(self, part: Thinking) -> str | None:
+        return part.native.get("field") if part.origin == self._origin and part.native else None
 
     def _assistant_opaque(self, part: Opaque, fields: JSON) -> None:
         native = self._opaque(part)
@@ -338,6 +342,15 @@ class _Conversation:
             return call_id
         number = int.from_bytes(_digest(call_id)[:8], "big")
         return "".join(_DIGITS[number // 36**place % 36] for place in range(length))
+
+
+def _written(part: ToolCall, said: object) -> str:
+    """Return a call's arguments: byte for byte what the model wrote, unless they were changed since."""
+    if part.arguments is None:
+        return part.raw or ""
+    if isinstance(said, str) and parse_arguments(said)[0] == part.arguments:
+        return said
+    return dump_json(part.arguments)
 
 
 def _digest(text: str) -> bytes:

@@ -247,7 +247,7 @@ class Input:
             kept.pop("id", None)
         if item.get("type") == "custom_tool_call":
             self._custom.add(part.id)
-            given = dump_json(part.arguments) if part.raw is None else part.raw
+            given = dump_json(part.arguments) if part.arguments is not None else part.raw or ""
             custom: JSON = {"type": "custom_tool_call", "call_id": _call_id(part.id), "name": part.name}
             self.items.append({**custom, "input": given, **kept})
             return
