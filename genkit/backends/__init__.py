@@ -20,7 +20,7 @@ __all__ = ["TABLE", "Backend", "Row", "find", "known", "load", "split"]
 ENTRY_POINTS = "genkit.backends"
 
 _WIRE = frozenset({"api_key", "base_url", "http_client", "proxy", "ca", "headers"})
-_OPENAI = _WIRE | {"client", "api", "credential", "organization", "project"}
+_OPENAI = _WIRE | {"fetch", "client", "api", "credential", "organization", "project"}
 
 
 @dataclass(frozen=True, slots=True)

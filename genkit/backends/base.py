@@ -20,6 +20,7 @@ from ..types import (
     Event,
     Features,
     Health,
+    Media,
     Plan,
     Request,
     Response,
@@ -105,6 +106,18 @@ class Backend(abc.ABC):
     async def acount_tokens(self, request: Request) -> int:
         """Async twin of `count_tokens`."""
         return await self._in_time(self.count_tokens, request)
+
+    def upload(self, part: Media, model: str) -> Media:  # noqa: ARG002  # for those that can
+        """Put a part's bytes into the vendor's file service, and return the part with their id there instead."""
+        raise Unsupported(
+            f"{self.name} has no file service: send the bytes inline, or put them where it reads URLs from "
+            "(s3:// for Bedrock, gs:// for Vertex AI)",
+            backend=self.name,
+        )
+
+    async def aupload(self, part: Media, model: str) -> Media:
+        """Async twin of `upload`."""
+        return await in_thread(self.upload, part, model)
 
     def plan(self, request: Request, *, stream: bool = False) -> Plan:  # noqa: ARG002  # for those that can
         """Return the request that would be sent, without credentials and without sending."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import assert_type
 
 from genkit import (
     LLM,
+    Audio,
     CallWarning,
+    Document,
     Embeddings,
+    FetchPolicy,
     GenkitError,
     Health,
     Image,
@@ -20,6 +24,7 @@ from genkit import (
     Timeouts,
     Tool,
     Usage,
+    Video,
 )
 from genkit.types import Event, Features
 
@@ -34,6 +39,18 @@ assert_type(response.text, str)
 assert_type(response.usage, Usage)
 assert_type(response.usage.total, int | None)
 llm.generate(["What is this?", Image(url="https://x/cat.png")])
+assert_type(Image("cat.png"), Image)
+Image(Path("cat.png"), detail="low", cache="5m")
+Audio(b"RIFF", mime="audio/wav", transcript="hi")
+Video("gs://bucket/film.mp4", mime="video/mp4")
+Document("report.pdf", name="report.pdf")
+Document(file_id="file-1")
+LLM("ollama:x", fetch=FetchPolicy(allow_hosts=("example.com",), max_bytes=1_000_000))
+LLM("ollama:x", fetch=False)
+Image(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Image("cat.png", details="low")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+Image("cat.png", detail="tiny")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Document("a.pdf", detail="low")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 llm.generate([Message.user("a"), Message.assistant("b"), "c"], reasoning="low", stop=["x"], n=2)
 llm.generate("a", reasoning=Reasoning(budget=100), timeout=Timeouts(first=5), require=["seed"], on_unsupported="error")
 llm.generate("a", tools=[Tool(name="weather")], tool_choice="required", extra={"openai": {"user": "u"}})
@@ -54,6 +71,7 @@ assert_type(llm.embed(["a"]), Embeddings)
 assert_type(llm.embed("a", dimensions=8, input_type="query").vectors, tuple[tuple[float, ...], ...])
 assert_type(llm.score(["a"]), tuple[Score, ...])
 assert_type(llm.count_tokens("a"), int)
+assert_type(llm.upload(Document("report.pdf")), Document)
 assert_type(llm.plan("a", stream=True), Plan)
 assert_type(llm.capabilities, Features)
 assert_type(llm.check("a", seed=1), tuple[CallWarning, ...])
