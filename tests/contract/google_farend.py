@@ -1,8 +1,8 @@
 """A far end that speaks Gemini's wire on loopback: the Gemini API and Vertex AI, plain and streamed.
 
 It repeats the text of the last user, calls the first function where it must, fills a schema with one person, and does
-what is asked by `stopSequences`, `maxOutputTokens`, `candidateCount` and `responseLogprobs`. A prompt with the word STALL
-begins its stream, no more. Like the real one it is strict: it refuses a field that it does not know, a missing
+what is asked by `stopSequences`, `maxOutputTokens`, `candidateCount` and `responseLogprobs`. A prompt with the word
+STALL begins its stream, no more. Like the real one it is strict: it refuses a field that it does not know, a missing
 credential, a path outside of the project, roles other than two, results without calls, and empty parts.
 """
 

@@ -385,7 +385,8 @@ def _adopt(client: object, vendor: Vendor, name: str) -> _Adopted:
             "an HTTP client goes into http_client=",
             backend=name,
         )
-    known: Any = client._api_client  # noqa: SLF001  # the only place where the SDK keeps it
+    owner: Any = client
+    known: Any = owner._api_client  # noqa: SLF001  # the only place where the SDK keeps it
     if bool(known.vertexai) is not (vendor == "vertex"):
         other = "vertex" if known.vertexai else "google"
         raise ConfigError(f"client= is a client of {other!r}: write the model as '{other}:...'", backend=name)

@@ -109,7 +109,8 @@ class Family:
 
 def _level(pattern: str, *levels: str, **facts: Any) -> Family:
     """Return a family of the third generation, whose thought is governed by words."""
-    return Family(pattern, **{"levels": levels, **facts})
+    known: dict[str, Any] = {"levels": levels}
+    return Family(pattern, **{**known, **facts})
 
 
 def _second(pattern: str, **facts: Any) -> Family:
