@@ -125,7 +125,9 @@ class Google(WireBackend):
         )
 
     def takes_url(self, part: Media, model: str) -> bool:
-        """Return whether the vendor fetches a piece of media from its address by itself."""
+        """Return whether the vendor takes the address of a piece of media as it is; one that holds the data it does."""
+        if (part.url or "").startswith("data:"):
+            return True
         family = self._families.of(model)
         return Shelf(family, self.vendor, files="", name=self.name).fetches(part)
 

@@ -246,7 +246,9 @@ class _Answer:
     def _part(self, part: JSON, events: list[Event], *, whole: bool) -> None:
         signature = part.get(SIGNATURE)
         kind = next((name for name in _DATA if name in part), None)
-        if kind is None:
+        if kind is None and part.get("thought") and signature:
+            self._text({**part, "text": ""}, signature, events, whole=whole)
+        elif kind is None:
             kinds = [name for name in part if name not in (SIGNATURE, "thought", "partMetadata")]
             self._insert(Opaque(type=kinds[0] if kinds else SIGNATURE, origin=self._wire.origin, native=part), events)
         elif kind == "functionCall":

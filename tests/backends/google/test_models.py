@@ -72,8 +72,8 @@ def test_a_row_without_a_usable_pattern_is_an_error(rows: Any) -> None:
 
 
 def test_a_field_that_there_is_not_is_an_error_with_the_nearest_one() -> None:
-    with pytest.raises(UnknownSetting, match="'thinkin', did you mean 'thinking'"):
-        Google(families=[{"pattern": "x", "thinkin": "none"}])
+    with pytest.raises(UnknownSetting, match="'thinkingg', did you mean 'thinking'"):
+        Google(families=[{"pattern": "x", "thinkingg": "none"}])
 
 
 @pytest.mark.parametrize("backend", [GEMINI, VERTEX])

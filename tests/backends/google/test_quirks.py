@@ -315,6 +315,11 @@ def test_a_signature_on_an_empty_part_alone_is_kept_and_sent_back() -> None:
     }
 
 
+def test_a_signature_of_a_thought_that_is_not_shown_goes_back_with_it() -> None:
+    message = answered({"thought": True, **SIGNED}, {"text": "Yes"}).message
+    assert said("Hi", message, "Go on")[1]["parts"] == [{"text": "", "thought": True, **SIGNED}, {"text": "Yes"}]
+
+
 # 31
 def test_a_signature_is_sent_once() -> None:
     twice = Message.assistant(

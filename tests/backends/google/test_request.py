@@ -288,6 +288,7 @@ def test_a_public_address_is_taken_where_the_place_fetches_it() -> None:
         (Audio(url="https://example.com/a.mp3"), GEMINI, False),
         (Audio(url="https://example.com/a.mp3"), VERTEX, True),
         (Image(url="http://example.com/a.png"), VERTEX, False),
+        (Image(url="data:image/png;base64,"), GEMINI, True),
         (Video(url="gs://bucket/a.mp4"), VERTEX, True),
         (Video(url="https://youtu.be/x"), GEMINI, True),
         (Video(url="https://generativelanguage.googleapis.com/v1beta/files/x"), VERTEX, False),
