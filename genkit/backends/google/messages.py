@@ -280,7 +280,8 @@ class Conversation:
         self._marks += bool(part.cache)
 
     def _add(self, role: str, parts: Iterable[JSON]) -> None:
-        content = list(parts)
+        # Mending a history may leave an empty text, and so may the signature of somebody else.
+        content = [part for part in parts if part != {"text": ""}]
         if content:
             self._out.append({"role": role, "parts": content})
 

@@ -289,3 +289,27 @@ def test_classes_never_are_below_nothing(counts: dict[str, int]) -> None:
     for name in Usage.__dataclass_fields__:
         value = getattr(found, name)
         assert not isinstance(value, int) or value >= 0
+
+
+def test_a_text_that_is_none_is_a_bad_response_from_the_backend() -> None:
+    with pytest.raises(BadResponse, match="form"):
+        GEMINI.decoded(wire(), whole(candidate({"text": 7})), Exchange())
+
+
+def test_calls_of_an_answer_without_an_id_have_ids_all_the_same() -> None:
+    call = {"functionCall": {"name": "f"}}
+    one, two = decoded({"candidates": [candidate(call, call)]}).tool_calls
+    assert one.id != two.id
+
+
+def test_an_event_without_data_says_nothing() -> None:
+    decoder = answers.Decoder(wire(), backend="google")
+    assert decoder.feed(type("Frame", (), {"data": b"", "event": "message"})()) == ()
+
+
+def test_a_count_is_a_number_or_an_error() -> None:
+    assert GEMINI._counted({}) == 0
+    with pytest.raises(BadResponse, match="no count"):
+        GEMINI._counted({"totalTokens": "many"})
+    with pytest.raises(GenkitError, match="no"):
+        GEMINI._counted({"error": {"code": 500, "message": "no"}})

@@ -553,3 +553,8 @@ def test_embeddings_and_counts_go_the_same_way(far: FarEnd) -> None:
         assert backend.count_tokens(request()) == 3
         backend.close()
     assert {one.headers["x-goog-api-key"] for one in other.requests} == {KEY}
+
+
+def test_a_header_that_authorizes_serves_asynchronous_calls_too(far: FarEnd) -> None:
+    got = asent(far, Google(base_url=far.url, headers={"authorization": "Bearer mine"}))
+    assert got.headers["authorization"] == "Bearer mine"

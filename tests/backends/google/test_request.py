@@ -384,3 +384,22 @@ def test_a_count_is_asked_for_in_the_form_of_each_door(monkeypatch: pytest.Monke
 
 def test_a_count_of_contents_alone_is_asked_for_plainly() -> None:
     assert GEMINI._encoded(request(temperature=1.0), count=True).body == body()
+
+
+def test_of_word_and_budget_the_model_gets_what_it_takes() -> None:
+    both = Reasoning(effort="low", budget=2000)
+    assert config(model=OLD, reasoning=both) == {"thinkingConfig": {"thinkingBudget": 2000}}
+    assert config(model=NEW, reasoning=both) == {"thinkingConfig": {"thinkingLevel": "LOW"}}
+    assert lost(request(model=NEW, reasoning=both)) == [("changed", "reasoning")]
+
+
+def test_a_named_choice_needs_names() -> None:
+    with pytest.raises(InvalidRequest, match="needs names"):
+        body(tools=(LOOKUP,), tool_choice=ToolChoice(mode="named"))
+
+
+def test_a_family_may_say_which_types_it_reads() -> None:
+    backend = Google(api_key="k", families=[{"pattern": "gif", "mimes": ["image/gif"]}])
+    assert parts_of(Image(data=b"GIF89a"), backend=backend, model="gif-1")
+    with pytest.raises(Unsupported, match="image/png"):
+        parts_of(Image(data=PNG), backend=backend, model="gif-1")

@@ -145,3 +145,19 @@ def test_the_description_of_a_schema_is_sent() -> None:
     form = Schema(json_schema={"type": "object"}, description="A person")
     sent = wire_of(request(model=NEW, output_schema=form)).body["generationConfig"]["responseJsonSchema"]
     assert sent == {"type": "object", "description": "A person"}
+
+
+def test_one_schema_in_all_of_is_that_schema() -> None:
+    assert same({"allOf": [{"const": 1}], "title": "T"}) == {"enum": [1], "type": "integer"}
+
+
+def test_bounds_beside_a_reference_are_reported() -> None:
+    sent, told = weaker({"$ref": "#/$defs/A", "minLength": 3, "$defs": {"A": {"type": "string"}}})
+    assert sent == {"$ref": "#/$defs/A", "$defs": {"A": {"type": "string"}}}
+    assert "minLength" in told
+
+
+def test_a_choice_beside_a_choice_is_told() -> None:
+    sent, told = weaker({"anyOf": [{"type": "string"}], "oneOf": [{"minLength": 1}]})
+    assert sent["anyOf"] == [{"type": "string"}]
+    assert "oneOf" in told
