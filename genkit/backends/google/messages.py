@@ -160,11 +160,13 @@ class Conversation:
             if isinstance(item, Text):
                 texts.append(item.text)
                 continue
-            sent = self._media(item)
-            mime = sent.get("inlineData", {}).get("mimeType")
-            if mime in self._family.tool_media:
-                inside.append({"inlineData": sent["inlineData"]})
+            sent = self._shelf.part(item)
+            if sent.get("inlineData", {}).get("mimeType") in self._family.tool_media:
+                if isinstance(item, Image) and item.detail not in (None, "auto"):
+                    self._losses.lose("detail", "inside a result, media have no resolution of their own")
+                inside.append(sent)
                 continue
+            sent = self._dressed(item, sent)
             why = f"it has no place in a result of {part.name or part.id!r}; it follows as the user's"
             self._losses.lose(item.kind, why, kind="changed")
             texts.append(f"[The {item.kind} of this result follows.]")
@@ -249,7 +251,10 @@ class Conversation:
 
     def _media(self, part: Image | Audio | Video | Document) -> JSON:
         self._mark(part)
-        sent = self._shelf.part(part)
+        return self._dressed(part, self._shelf.part(part))
+
+    def _dressed(self, part: Image | Audio | Video | Document, sent: JSON) -> JSON:
+        """Return a piece of media with what is said beside its data."""
         if part.origin == self._origin and part.native:
             sent |= {key: value for key, value in part.native.items() if key in _BESIDE and key != SIGNATURE}
         if isinstance(part, Image) and part.detail not in (None, "auto") and "mediaResolution" not in sent:

@@ -167,6 +167,12 @@ def test_media_of_a_result_stand_inside_it_where_the_model_has_a_place_for_them(
     assert answer["response"] == {"output": "Here"}
 
 
+def test_inside_a_result_a_picture_has_no_resolution_of_its_own() -> None:
+    result = ToolResult(id="1", parts=(Image(data=PNG, detail="high"),))
+    asked = request("Go", Message.assistant(call(**SIGNED_HERE)), Message.tool(result), model=NEW)
+    assert lost(asked) == [("dropped", "detail")]
+
+
 @pytest.mark.parametrize(
     ("model", "item"),
     [(OLD, Image(data=PNG)), (NEW, Audio(data=b"ID3", mime="audio/mpeg")), (OLD, Document(data=b"%PDF-"))],
