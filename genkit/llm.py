@@ -62,7 +62,11 @@ class Options(CallDict, total=False):
         api: Which of the vendor's interfaces: "auto", "responses" or "chat".
         credential: A token source (Azure).
         organization: Whom OpenAI bills.
-        project: Its project there.
+        project: Its project there, or Google Cloud's.
+        location: Where Vertex AI runs the model.
+        credentials: An object of google-auth (Vertex AI).
+        api_version: Version of Google's API.
+        families: Rows that say what a vendor's models can do, looked at before the built-in ones.
         device: Where a local model runs: "cpu", "cuda", "mps".
         dtype: Its number format: "float32", "bfloat16".
         revision: Which revision of a hub model.
@@ -86,6 +90,10 @@ class Options(CallDict, total=False):
     credential: Any
     organization: str | None
     project: str | None
+    location: str | None
+    credentials: Any
+    api_version: str | None
+    families: Sequence[Mapping[str, Any]] | None
     device: str | None
     dtype: str | None
     revision: str | None

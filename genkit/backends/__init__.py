@@ -20,6 +20,7 @@ __all__ = ["TABLE", "Backend", "Row", "find", "known", "load", "split"]
 ENTRY_POINTS = "genkit.backends"
 
 _WIRE = frozenset({"api_key", "base_url", "http_client", "proxy", "ca", "headers"})
+_GOOGLE = _WIRE | {"client", "api_version", "families"}
 _OPENAI = _WIRE | {"fetch", "client", "api", "credential", "organization", "project"}
 
 
@@ -50,6 +51,8 @@ TABLE: dict[str, Row] = {
         {"torch": "huggingface", "transformers": "huggingface"},
         "smollm2, a checkpoint's path, or a hub id",
     ),
+    "google": Row("genkit.backends.google:Google", _GOOGLE),
+    "vertex": Row("genkit.backends.google:Google", _GOOGLE | {"project", "location", "credentials"}),
     **{name: Row("genkit.backends.openai:OpenAI", _OPENAI) for name in SERVICES},
 }
 

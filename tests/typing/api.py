@@ -31,6 +31,7 @@ from genkit.types import Event, Features
 llm = LLM("openai:gpt-5-mini", temperature=0.2, timeout=30, system="Be terse", retries=0, fallback=["hf:smollm2"])
 LLM()
 LLM("azure:my-deployment", api_key=lambda: "token", base_url="https://x", api="responses", headers={"a": "b"})
+LLM("vertex:m", project="p", location="global", credentials=object(), api_version="v1", families=[{"pattern": "m"}])
 LLM("hf:smollm2", device="cpu", dtype="float32", concurrency=2, requests_per_minute=60)
 
 response = llm.generate("Say hi")
