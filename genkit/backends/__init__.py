@@ -50,6 +50,12 @@ TABLE: dict[str, Row] = {
         {"torch": "huggingface", "transformers": "huggingface"},
         "smollm2, a checkpoint's path, or a hub id",
     ),
+    "bedrock": Row(
+        "genkit.backends.bedrock:Bedrock",
+        _WIRE | {"region", "profile", "session", "client", "families"},
+        {"botocore": "bedrock"},
+        "a model's id, an inference profile's, or an ARN",
+    ),
     **{name: Row("genkit.backends.openai:OpenAI", _OPENAI) for name in SERVICES},
 }
 
