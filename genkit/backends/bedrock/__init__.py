@@ -40,7 +40,7 @@ _ORIGIN = "bedrock/converse"
 # AWS allows five minutes; a signature that is refused within less has another fault.
 _SKEW_S = 60.0
 _COUNTED = ("messages", "system", "toolConfig", "additionalModelRequestFields")
-_HEADERS = {"content-type": "application/json", "accept": "application/json", "user-agent": "genkit-llm"}
+_HEADERS = {"content-type": "application/json", "user-agent": "genkit-llm"}
 
 
 class Bedrock(WireBackend):

@@ -7,6 +7,7 @@ key nor keys in the environment will do: a profile, SSO, a role, a container, an
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import re
 import threading
@@ -137,10 +138,12 @@ class Connection:
         known = self._places.get((region, base))
         if known is not None:
             return known
+        # An API key needs no region where the address is known.
+        enough = base is not None and self.bearer()
         if region is None:
-            region = self._profile_region() if strict else self._known_region
+            region = self._profile_region() if strict and not enough else self._known_region
         if region is None:
-            if strict and not (base and self.bearer()):
+            if strict and not enough:
                 raise ConfigError(
                     f"no region for {self.name!r}: set AWS_REGION, or pass region=, such as 'us-east-1'",
                     backend=self.name,
@@ -154,7 +157,7 @@ class Connection:
     async def aplace(self, model: str) -> Place:
         """Async twin of `place`: files are read in a worker thread, once."""
         quick = self.place(model, strict=False)
-        if not quick.region.startswith("<"):
+        if not quick.region.startswith("<") or (self._base and self.bearer()):
             return quick
         return await asyncio.to_thread(self.place, model)
 
@@ -217,7 +220,7 @@ class Connection:
         if self._key is not None:
             return True
         if self._client is not None:
-            return getattr(self._client.meta.config, "signature_version", None) == "bearer"
+            return _sends_bearer(self._client)
         return self._profile is None and self._session is None and bool(os.environ.get(_BEARER))
 
     def authorized(self) -> bool:
@@ -248,6 +251,10 @@ class Connection:
             raise AuthenticationFailed(
                 f"the function that gives the key for {self.name!r} failed ({type(error).__name__})", backend=self.name
             ) from error
+        if inspect.isawaitable(key):
+            if inspect.iscoroutine(key):
+                key.close()
+            raise ConfigError("api_key= is an asynchronous function: pass one that is not", backend=self.name)
         if not isinstance(key, str) or not key:
             raise MissingCredential(f"the function that gives the key for {self.name!r} gave none", backend=self.name)
         return _checked(key, "the function", self.name)
@@ -263,8 +270,9 @@ class Connection:
             raise
         except Exception as error:  # botocore's, or a provider's of the user's own; kept as the cause
             raise self._failed(error) from error
-        if asyncio.iscoroutine(found):
-            found.close()
+        if inspect.isawaitable(found):
+            if inspect.iscoroutine(found):
+                found.close()
             raise ConfigError("session= is asynchronous: pass one of boto3 or botocore", backend=self.name)
         if found is None:
             raise MissingCredential(f"no AWS credentials for {self.name!r}: {_HOW_TO_SIGN_IN}", backend=self.name)
@@ -336,10 +344,18 @@ def _may_block(credentials: Any) -> bool:
 def _of_client(client: Any) -> Any:
     """Return what a boto3 client signs with: credentials, or the API key it sends."""
     signer = client._request_signer  # noqa: SLF001  # there is no public way to a client's credentials
-    if getattr(client.meta.config, "signature_version", None) == "bearer":
-        token = getattr(signer, "_auth_token", None)
-        return None if token is None else str(token.get_frozen_token().token)
-    return getattr(signer, "_credentials", None)
+    if not _sends_bearer(client):
+        return getattr(signer, "_credentials", None)
+    token: Any = getattr(signer, "_auth_token", None)
+    frozen = token.get_frozen_token() if hasattr(token, "get_frozen_token") else token
+    return getattr(frozen, "token", None) or os.environ.get(_BEARER)
+
+
+def _sends_bearer(client: Any) -> bool:
+    """Return whether a boto3 client would send an API key: as it was told in code, else where there is one."""
+    version = getattr(client.meta.config, "signature_version", None)
+    chosen = type(version).__name__ == "ClientConfigString"  # botocore's mark of what was set in code
+    return version == "bearer" or (not chosen and bool(os.environ.get(_BEARER)))
 
 
 def _check_client(client: Any, name: str) -> None:

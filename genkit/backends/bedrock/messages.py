@@ -69,6 +69,8 @@ class Conversation:
         if system and not self._family.system:
             self._losses.lose("system", "this model has no instructions; sent as marked text", kind="changed")
             framed = [Text(text=FRAME + block["text"]) for block in system if "text" in block]
+            for kind in sorted({kind for block in system for kind in block} - {"text", "cachePoint"}):
+                self._losses.lose(kind, "this model has no instructions that could hold it")
             if not spoken or spoken[0].role != "user":
                 spoken.insert(0, Turn("user"))
             spoken[0].parts[:0] = framed
