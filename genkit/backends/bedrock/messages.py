@@ -293,9 +293,9 @@ class Conversation:
             if "redactedContent" in native:
                 return [{"reasoningContent": {"redactedContent": native["redactedContent"]}}]
         if part.text or native:
-            whose = "reasoning without a signature" if part.origin == self._origin and not native else (
-                f"reasoning from {part.origin or 'nowhere'}"
-            )  # fmt: skip
+            whose = f"reasoning from {part.origin or 'nowhere'}"
+            if part.origin == self._origin:
+                whose = "reasoning of another model's" if native else "reasoning without a signature"
             self._forgotten[whose] = self._forgotten.get(whose, 0) + 1
         return []
 

@@ -123,8 +123,7 @@ class _Encoding:
         if (choice := self.settings.tool_choice) is None or choice.mode in ("auto", "none"):
             supported.add("tool_choice")
         if self.settings.model_fields_set:
-            where = f"{request.model!r} on Bedrock" if family.pattern else backend
-            self.given = self.losses.settings(self.settings, supported, where=where)
+            self.given = self.losses.settings(self.settings, supported, where="Bedrock")
         self.body: JSON = {}
         self.inference: JSON = {}
         self.fields: JSON = {}

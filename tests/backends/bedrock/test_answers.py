@@ -38,6 +38,19 @@ def test_text_streams_piece_by_piece() -> None:
     same([{"text": "Hello 🙂"}], stream)
 
 
+def test_a_signature_without_text_is_reasoning_all_the_same() -> None:
+    stream = stream_of(block(0, {"reasoningContent": {"signature": "c2ln"}}))
+    same([{"reasoningContent": {"reasoningText": {"text": "", "signature": "c2ln"}}}], stream)
+    odd = {"reasoningContent": {"of_tomorrow": 1}}
+    assert decoded(odd).message.parts == (Opaque(type="reasoningContent", origin=ORIGIN, native=odd),)
+
+
+def test_arguments_of_a_call_that_bedrock_ran_are_kept_though_they_are_no_json() -> None:
+    used = {"toolUseId": "s1", "name": "nova_code_interpreter", "type": "server_tool_use"}
+    part = streamed(stream_of(block(0, {"toolUse": {"input": "{"}}, start={"toolUse": used}))).message.parts[0]
+    assert part.native == {"toolUse": {**used, "input": "{"}}
+
+
 def test_a_character_that_was_cut_in_two_is_joined() -> None:
     assert streamed(stream_of(block(0, {"text": "a\ud83d"}, {"text": "\ude42b"}))).text == "a🙂b"
 

@@ -53,6 +53,16 @@ class TestWhere:
         assert place()[1] == "eu-west-3"
         assert place(region="us-east-1") == ("https://bedrock-runtime.us-east-1.amazonaws.com", "us-east-1")
 
+    def test_files_are_read_in_a_worker_thread_and_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        write("AWS_CONFIG_FILE", "[default]\nregion = sa-east-1\n")
+        connection = Connection("bedrock")
+        assert connection.place(NOVA, strict=False).region == "<AWS_REGION>"
+        assert asyncio.run(connection.aplace(NOVA)).region == "sa-east-1"
+        assert connection.place(NOVA, strict=False).region == "sa-east-1"
+        monkeypatch.setattr(module, "import_module", no_botocore)
+        with pytest.raises(ConfigError, match="no region"):
+            Connection("bedrock").place(NOVA)
+
     def test_an_arn_says_its_region_where_nothing_else_does(self) -> None:
         assert place(ARN)[1] == "eu-west-1"
         assert place(ARN, region="us-east-1")[1] == "us-east-1"
@@ -277,6 +287,14 @@ class TestRefreshing:
 
         with pytest.raises(AuthenticationFailed, match="UnauthorizedSSOTokenError"):
             Connection("bedrock", session=Session(Failing(due=False))).identity()
+
+    def test_credentials_without_a_key_are_none(self) -> None:
+        class Empty(Refreshed):
+            def get_frozen_credentials(self) -> Any:
+                return botocore.credentials.ReadOnlyCredentials("", "", None)
+
+        with pytest.raises(MissingCredential):
+            Connection("bedrock", session=Session(Empty(due=False))).identity()
 
 
 class TestHandedOver:

@@ -9,7 +9,7 @@ import pytest
 from genkit.backends.bedrock import embeddings
 from genkit.backends.wire import Exchange
 from genkit.errors import BadResponse, InvalidRequest, Unsupported
-from genkit.types import EmbedRequest
+from genkit.types import Embeddings, EmbedRequest, Usage
 
 TITAN_1, TITAN_2 = "amazon.titan-embed-text-v1", "amazon.titan-embed-text-v2:0"
 COHERE_3, COHERE_4 = "cohere.embed-english-v3", "us.cohere.embed-v4:0"
@@ -96,6 +96,18 @@ def test_each_form_gives_vectors_and_counts(model: str, data: dict[str, Any]) ->
     headers = {"x-amzn-bedrock-input-token-count": "3", "x-amzn-requestid": "r"}
     found = embeddings.decode(wire, data, Exchange(headers), backend="bedrock")
     assert (found.vectors, found.usage.input, found.request_id) == (((0.5, 1.0),), 3, "r")
+
+
+def test_vectors_of_several_requests_are_one_answer() -> None:
+    def answer(*vector: float) -> Embeddings:
+        return Embeddings(vectors=(vector,), usage=Usage(input=3, output=0), backend="bedrock")
+
+    joined = embeddings.join([answer(1.0, 2.0), answer(3.0, 4.0)])
+    assert joined.vectors == ((1.0, 2.0), (3.0, 4.0))
+    assert joined.usage.input == 6
+    assert [warning.kind for warning in joined.warnings] == ["note"]
+    with pytest.raises(BadResponse, match="differ in length"):
+        embeddings.join([answer(1.0, 2.0), answer(3.0)])
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,10 @@ def test_an_error_says_what_to_do(code: str, way_out: str) -> None:
     assert way_out in failed(403, code).message
 
 
+def test_a_code_that_does_not_fit_its_status_is_not_believed() -> None:
+    assert type(failed(400, "InternalServerException")) is InvalidRequest
+
+
 @pytest.mark.parametrize("place", ["__type", "code"])
 def test_the_code_is_found_in_the_body_too(place: str) -> None:
     body = json.dumps({place: "com.amazon.coral.service#ExpiredTokenException", "Message": "Old."}).encode()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from genkit.errors import InvalidRequest, Unsupported
-from genkit.types import Audio, Document, Image, Message, Opaque, Text, Thinking, Tool, ToolChoice
+from genkit.types import Audio, Document, Image, Message, Opaque, Text, Thinking, Tool, ToolChoice, ToolResult
 from tests.backends.bedrock.cases import (
     BACKEND,
     CLAUDE,
@@ -66,6 +66,8 @@ class TestSettings:
     def test_a_stop_text_of_whitespace_is_refused(self) -> None:
         with pytest.raises(Unsupported, match="whitespace"):
             wire("Hi", stop=("\n",))
+        sent = wire("Hi", stop=("\n", "END"), on_unsupported="ignore")
+        assert sent.body["inferenceConfig"]["stopSequences"] == ["END"]
 
     def test_novas_highest_effort_takes_no_limits(self) -> None:
         sent = wire("Hi", reasoning="high", temperature=0.5, max_tokens=9, model=NOVA_2)
@@ -86,7 +88,7 @@ class TestSettings:
         with pytest.raises(InvalidRequest, match="the prompt is empty"):
             BACKEND.encode(asked, stream=False)
 
-    @pytest.mark.parametrize("model", ["", ".", ".."])
+    @pytest.mark.parametrize("model", ["", ".", "..", "\ud83d"])
     def test_an_id_that_is_no_segment_of_a_path_is_refused(self, model: str) -> None:
         with pytest.raises(InvalidRequest, match="no model id"):
             BACKEND.encode(request("Hi", model=model), stream=False)
@@ -302,6 +304,17 @@ class TestHistories:
             role="user", name="Ada", parts=(Text(text="See"), Image(data=b"x", mime="image/png", detail="low"))
         )
         assert sorted(reports(wire(said))) == [("dropped", "detail"), ("dropped", "name")]
+
+    def test_a_conversation_without_instructions_is_opened_by_them_where_the_model_has_none(self) -> None:
+        guarded = Opaque(type="guardContent", origin=ORIGIN, native={"guardContent": {"text": {"text": "x"}}})
+        sent = wire(Message.system("Be brief.", guarded), Message.assistant("Hello"), "Hi", model=TITAN)
+        assert [turn["role"] for turn in sent.body["messages"]] == ["user", "assistant", "user"]
+        assert sorted(reports(sent)) == [("changed", "system"), ("dropped", "guardContent")]
+
+    def test_a_picture_in_a_result_stays_there(self) -> None:
+        answered = ToolResult(id="t1", parts=(Image(data=b"x", mime="image/png"),))
+        found = turns("Go", Message.assistant(call()), Message.tool(answered), tools=(LOOKUP,))
+        assert [next(iter(b)) for b in found[-1]["content"][0]["toolResult"]["content"]] == ["image"]
 
     def test_sound_goes_where_nothing_is_known_of_the_model(self) -> None:
         profile = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/mi1dadi0g15f"
