@@ -39,6 +39,7 @@ JSON = dict[str, Any]
 _ORIGIN = "bedrock/converse"
 # AWS allows five minutes; a signature that is refused within less has another fault.
 _SKEW_S = 60.0
+_UNDER_WAY_S = 10.0
 _COUNTED = ("messages", "system", "toolConfig", "additionalModelRequestFields")
 _HEADERS = {"content-type": "application/json", "user-agent": "genkit-llm"}
 
@@ -87,6 +88,7 @@ class Bedrock(WireBackend):
         self.transport = Transport(proxy=proxy, ca=ca, http_client=http_client)
         self._families = Families(families, backend=name)
         self._signer = Signer()
+        self._corrected = 0.0
         self._connection = Connection(
             name,
             region=region,
@@ -151,10 +153,13 @@ class Bedrock(WireBackend):
         theirs = failures.server_time(headers)
         if theirs is None:
             return error
-        ahead = theirs - self._signer.clock()
-        if abs(ahead - self._signer.offset) < _SKEW_S:
+        now = self._signer.clock()
+        ahead = theirs - now
+        if abs(ahead - self._signer.offset) >= _SKEW_S:
+            self._signer.offset, self._corrected = ahead, now
+        # Requests that were under way when the clock was set are refused for the same reason.
+        elif abs(ahead) < _SKEW_S or abs(now - self._corrected) > _UNDER_WAY_S:
             return error
-        self._signer.offset = ahead
         side = "behind" if ahead > 0 else "ahead of"
         return failures.ClockSkew(
             f"{error.message} (this machine's clock is {abs(ahead):.0f} s {side} AWS's; further requests allow for "

@@ -141,7 +141,12 @@ def in_stream(kind: str, payload: bytes, *, backend: str, message: str | None = 
         text = f"{text}; the model's own error: {original}"
         if isinstance(status := error.get("originalStatusCode"), int):
             text += f" (status {status})"
-    return found(f"the stream was ended by Bedrock: {text}", backend=backend, code=code, sent=True)
+    said = f"the stream was ended by Bedrock: {text}"
+    if found is Timeout:
+        return Timeout(
+            said, phase="first", backend=backend, code=code, sent=True
+        )  # the model's limit, not the caller's
+    return found(said, backend=backend, code=code, sent=True)
 
 
 def is_skew(error: GenkitError) -> bool:

@@ -157,12 +157,19 @@ class TestClocks:
         assert f"3600 s {side} AWS's" in error.message
         assert backend._signer.offset == ahead
 
-    def test_the_second_refusal_is_final(self) -> None:
+    def test_a_refusal_after_the_clock_was_set_is_final(self) -> None:
         backend = self.backend()
         self.refused(backend, date=NOW + 3600)
-        error = self.refused(backend, date=NOW + 3601)
+        backend._signer.clock = lambda: NOW + 60
+        error = self.refused(backend, date=NOW + 3660)
         assert type(error) is AuthenticationFailed
         assert not error.retryable
+
+    def test_requests_that_were_under_way_are_excused_too(self) -> None:
+        backend = self.backend()
+        self.refused(backend, date=NOW + 3600)
+        backend._signer.clock = lambda: NOW + 2
+        assert isinstance(self.refused(backend, date=NOW + 3602), ClockSkew)
 
     @pytest.mark.parametrize("date", [None, NOW, NOW + 20])
     def test_a_right_clock_is_not_blamed(self, date: float | None) -> None:

@@ -84,6 +84,22 @@ class TestSignatures:
     def test_the_far_end_finds_every_signature_right(self, model: str, way: Way) -> None:
         assert asked(speak_bedrock, way, model=model).text == "Hi"
 
+    @pytest.mark.parametrize("library", ["httpx", "httpx2"])
+    @pytest.mark.parametrize("model", MODELS)
+    def test_the_signature_holds_through_a_client_of_the_users_too(self, model: str, library: str) -> None:
+        http: Any = pytest.importorskip(library)
+        with FarEnd(speak_bedrock) as far, http.Client() as client:
+            backend = Bedrock(base_url=far.url, region=REGION, http_client=client)
+            assert backend.generate(request("Hi", model=model)).text == "Hi"
+
+        async def later() -> str:
+            async with http.AsyncClient() as client:
+                backend = Bedrock(base_url=far.url, region=REGION, http_client=client)
+                return (await backend.agenerate(request("Hi", model=model))).text
+
+        with FarEnd(speak_bedrock) as far:
+            assert asyncio.run(later()) == "Hi"
+
     @in_every_way
     def test_a_wrong_secret_is_found_out(self, way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
