@@ -1,6 +1,7 @@
-"""A far end for the benchmarks: OpenAI's wire on loopback, in its own process, answering with bytes made beforehand.
+"""A far end for the benchmarks: the vendors' wires on loopback, in its own process, with bytes made beforehand.
 
-The path chooses what happens: `/{mode}-{n}/v1/chat/completions` and so on; `n` counts the text pieces of a stream.
+The path chooses what happens: `/{mode}-{n}/v1/chat/completions`, `/{mode}-{n}/v1beta/models/M:generateContent`,
+`/{mode}-{n}/model/M/converse`; `n` counts the text pieces of a stream.
 
     whole   the stream in one write (a client that reads slowly is waited for)
     burst   one send per chunk, without a pause
@@ -29,6 +30,8 @@ import time
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
+
+from . import wires
 
 TEXT = " ".join(f"The {i}th answer is neither long nor short." for i in range(1, 8))
 DIMENSIONS = 1536
@@ -78,12 +81,12 @@ def _plain(body: bytes, status: bytes = b"200 OK") -> bytes:
     ) % (status, len(body), body)
 
 
-def _chunked(frames: Iterable[bytes]) -> tuple[bytes, ...]:
+def _chunked(frames: Iterable[bytes], kind: bytes = b"text/event-stream; charset=utf-8") -> tuple[bytes, ...]:
     """Return what is sent one by one: the head with the first frame, each further frame, the end."""
     head = (
-        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\nx-request-id: req_bench\r\n"
+        b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\nx-request-id: req_bench\r\n"
         b"date: Mon, 02 Mar 2026 12:00:00 GMT\r\nserver: bench\r\ntransfer-encoding: chunked\r\n\r\n"
-    )
+    ) % kind
     parts = [b"%x\r\n%s\r\n" % (len(frame), frame) for frame in frames]
     return (head + parts[0], *parts[1:], b"0\r\n\r\n")
 
@@ -195,7 +198,16 @@ def _responses_frames(pieces: int) -> Iterator[bytes]:
 
 @lru_cache(maxsize=32)
 def _stream(api: str, pieces: int) -> tuple[bytes, ...]:
-    return _chunked(_responses_frames(pieces) if api == "responses" else _chat_frames(pieces))
+    texts = [piece(i) for i in range(pieces)]
+    match api:
+        case "gemini":
+            return _chunked(wires.gemini_frames(texts), b"text/event-stream")
+        case "converse":
+            return _chunked(wires.converse_frames(texts), wires.EVENT_STREAM)
+        case "responses":
+            return _chunked(_responses_frames(pieces))
+        case _:
+            return _chunked(_chat_frames(pieces))
 
 
 @lru_cache(maxsize=32)
@@ -216,6 +228,8 @@ def _embeddings(count: int, in_base64: bool) -> bytes:
 
 _CHAT = _plain(_json(_chat({"role": "assistant", "content": TEXT, "refusal": None, "annotations": []})))
 _RESPONSES = _plain(_json(_responses("completed", [_item(TEXT)])))
+_GEMINI = _plain(_json(wires.gemini(TEXT)))
+_CONVERSE = _plain(_json(wires.converse(TEXT)))
 
 
 class _Counts:
@@ -292,6 +306,14 @@ class FarEnd(asyncio.Protocol):
             texts = asked["input"]
             count = 1 if isinstance(texts, str) else len(texts)
             self._later(mode, n, _embeddings(count, asked.get("encoding_format") == "base64"))
+        elif ":generateContent" in rest:
+            self._later(mode, n, _GEMINI)
+        elif ":streamGenerateContent" in rest:
+            self._stream(mode, "gemini", n)
+        elif rest.endswith("/converse"):
+            self._later(mode, n, _CONVERSE)
+        elif rest.endswith("/converse-stream"):
+            self._stream(mode, "converse", n)
         elif rest not in ("v1/chat/completions", "v1/responses"):
             self._transport.write(_plain(b'{"error":{"message":"no such route","type":"not_found"}}', b"404 Not Found"))
         elif b'"stream":true' in body.replace(b" ", b""):

@@ -37,7 +37,8 @@ class Bench:
         """Return a client whose base URL asks the far end for `mode`."""
         host = f"https://127.0.0.1:{self._far_end['tls_port']}" if tls else f"http://127.0.0.1:{self._far_end['port']}"
         ca = self._far_end["ca_file"] if tls else None
-        return self._subject(f"{host}/{mode}-{n}/v1", api=api, ca=ca)
+        version = "/v1" if api in ("chat", "responses") else ""
+        return self._subject(f"{host}/{mode}-{n}{version}", api=api, ca=ca)
 
 
 def _rss_mb() -> float:
@@ -370,6 +371,27 @@ async def _one(call: Coroutine[Any, Any, str]) -> None:
     _check(await call, TEXT)
 
 
+def _vendor_rows(name: str, api: Api) -> dict[str, Callable[[Bench], Figures]]:
+    """Return the rows of another vendor's wire: calls, and streams in each way they may arrive."""
+
+    def calls(bench: Bench) -> Figures:
+        return _calls(bench.client("whole", api=api))
+
+    def in_flight(workers: int) -> Callable[[Bench], Figures]:
+        total = 512 if workers < 512 else 1024
+        return lambda bench: asyncio.run(_acalls(bench.client("whole", api=api), workers, total))
+
+    rows: dict[str, Callable[[Bench], Figures]] = {
+        f"{name}_sync": calls,
+        f"{name}_async_64": in_flight(64),
+        f"{name}_async_512": in_flight(512),
+    }
+    for mode in ("steady", "paced", "burst", "whole"):
+        rows[f"{name}_stream_{mode}"] = _stream_row(mode, api=api)
+        rows[f"{name}_astream_{mode}"] = _stream_row(mode, is_async=True, api=api)
+    return rows
+
+
 ROWS: dict[str, Callable[[Bench], Figures]] = {
     "sync_chat": sync_chat,
     "sync_responses": sync_responses,
@@ -401,6 +423,8 @@ ROWS: dict[str, Callable[[Bench], Figures]] = {
     "memory_async_streams": memory_async_streams,
     "memory_left_streams": memory_left_streams,
     "memory_loops": memory_loops,
+    **_vendor_rows("gemini", "gemini"),
+    **_vendor_rows("bedrock", "converse"),
 }
 
 

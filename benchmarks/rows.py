@@ -81,6 +81,35 @@ def _flat(row: str, title: str) -> Line:
     return Line("memory", row, title, "kb_per_1000", "KB per 1,000", 1, most=16.0, subjects=_PAIR, once=True)
 
 
+def _vendor(name: str, title: str, sdk: str, calls: float, many: float, stream: float, astream: float) -> list[Line]:
+    """Return the lines of another vendor: goals are ratios to its SDK."""
+    pair = ("genkit", sdk)
+    lines = [
+        Line(name, f"{name}_sync", f"{title}: sync call", most_ratio=calls, subjects=pair),
+        Line(name, f"{name}_async_64", f"{title}: async call, 64 in flight", most_ratio=many, subjects=pair),
+        Line(
+            name, f"{name}_async_64", "the same, calls per second of CPU", "per_cpu_s", "/s", least=3000, subjects=pair
+        ),
+        Line(name, f"{name}_async_512", f"{title}: async call, 512 in flight", most_ratio=many, subjects=pair),
+        Line(
+            name, f"{name}_async_512", "the same, calls per second of CPU", "per_cpu_s", "/s", least=3000, subjects=pair
+        ),
+    ]
+    for mode, how in _ARRIVALS.items():
+        for kind, goal in (("stream", stream), ("astream", astream)):
+            word = "async" if kind == "astream" else "sync"
+            row = f"{name}_{kind}_{mode}"
+            lines.append(Line(name, row, f"{title}: {word} chunk, {how}", digits=1, most_ratio=goal, subjects=pair))
+    return lines
+
+
+_ARRIVALS = {
+    "steady": "sent one by one, 0.3 ms apart",
+    "paced": "sent one by one, 1 ms apart",
+    "burst": "sent one by one without pause",
+    "whole": "stream in one write",
+}
+
 LINES = (
     Line(
         "import",
@@ -145,6 +174,8 @@ LINES = (
     Line("tls", "tls_async_64", "async call over TLS, 64 in flight", most_ratio=0.15),
     _stream("tls_stream_paced", "sync chunk over TLS, 1 ms apart", group="tls"),
     _stream("tls_astream_paced", "async chunk over TLS, 1 ms apart", group="tls"),
+    *_vendor("gemini", "Gemini", "google", 0.4, 0.15, 0.2, 0.2),
+    *_vendor("bedrock", "Bedrock", "boto3", 0.5, 0.3, 0.65, 0.4),
     Line("memory", "memory_in_flight", "1,000 calls in flight: growth over idle", "first_mb", "MB", 1, once=True),
     Line("memory", "memory_in_flight", "the third thousand: growth over idle", "third_mb", "MB", 1, once=True),
     _flat("memory_calls", "10,000 calls one after another"),

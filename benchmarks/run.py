@@ -146,7 +146,16 @@ def far_end() -> Iterator[dict[str, Any]]:
 
 def _environment() -> dict[str, str]:
     """Return an environment without proxies, keys and settings that would change what is measured."""
-    unwanted = ("OPENAI_", "GENKIT_", "PYTHONDONTWRITEBYTECODE", "PYTHONWARNINGS", "SSL_CERT_")
+    unwanted = (
+        "AWS_",
+        "GEMINI_",
+        "GENKIT_",
+        "GOOGLE_",
+        "OPENAI_",
+        "PYTHONDONTWRITEBYTECODE",
+        "PYTHONWARNINGS",
+        "SSL_CERT_",
+    )
     return {
         name: value
         for name, value in os.environ.items()
@@ -280,14 +289,15 @@ def ratio_to(results: Results, line: Line, baseline: str) -> float | None:
 def table(lines: list[Line], results: Results) -> str:
     """Return the lines as a Markdown table."""
     rows = [
-        "| | genkit | openai SDK | ratio | goal | met | bare engine |",
+        "| | genkit | vendor's SDK | ratio | goal | met | bare engine |",
         "|---|---|---|---|---|---|---|",
     ]
     for line in lines:
         ours = median(results, line.row, "genkit", line.figure)
-        baseline = "pydantic" if "pydantic" in line.subjects else "openai"
+        sdk = next((name for name in ("google", "boto3") if name in line.subjects), "openai")
+        baseline = "pydantic" if "pydantic" in line.subjects else sdk
         theirs = median(results, line.row, baseline, line.figure)
-        shown = median(results, line.row, "openai", line.figure)
+        shown = median(results, line.row, sdk, line.figure)
         engine = median(results, line.row, "engine", line.figure)
         ratio = ratio_to(results, line, baseline)
         comparable = ratio is not None and line.figure in ("cpu_us", "cpu_s", "per_cpu_s")
@@ -299,7 +309,7 @@ def table(lines: list[Line], results: Results) -> str:
             f"{ratio:.2f}x" if comparable else "",
             line.goal,
             verdict,
-            _number(engine, line) if baseline == "openai" else f"pydantic {_number(theirs, line)}",
+            _number(engine, line) if baseline != "pydantic" else f"pydantic {_number(theirs, line)}",
         )
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows)
@@ -330,7 +340,7 @@ def notes(lines: list[Line], results: Results) -> list[str]:
 
 def surroundings() -> dict[str, Any]:
     """Return what the figures depend on."""
-    names = ("aiohttp", "httpcore2", "openai", "pydantic")
+    names = ("aiohttp", "boto3", "google-genai", "httpcore2", "openai", "pydantic")
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",

@@ -13,15 +13,21 @@ __all__ = ["NAMES", "Api", "Subject", "load"]
 
 PROMPT = "Say something neither long nor short, please."
 MODEL = "gpt-bench"
+GEMINI = "gemini-2.5-flash"
+NOVA = "amazon.nova-lite-v1:0"
 KEY = "sk-bench"
+# A key pair for signing, which the far end does not check.
+AWS_KEY, AWS_SECRET, REGION = "AKIDBENCH", "bench-secret", "us-east-1"
 
-Api: TypeAlias = Literal["chat", "responses"]
+Api: TypeAlias = Literal["chat", "responses", "gemini", "converse"]
 
 NAMES = {
     "genkit": "benchmarks.subject_genkit",
     "openai": "benchmarks.subject_openai",
     "openai_aiohttp": "benchmarks.subject_openai_aiohttp",
     "engine": "benchmarks.subject_engine",
+    "google": "benchmarks.subject_google",
+    "boto3": "benchmarks.subject_boto3",
 }
 
 

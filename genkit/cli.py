@@ -1,4 +1,4 @@
-"""The command line: `genkit run` and `genkit models`. Every command is one call into a module below.
+"""The command line: `run`, `plan`, `doctor` and `models`. Every command is one call into a module below.
 
 Standard output carries the answer and nothing else; everything genkit itself says goes to standard error. Exit codes: 0
 an answer; 1 the call failed; 2 the command or the configuration is wrong; 130 interrupted; 141 the reader of a pipe
@@ -10,23 +10,28 @@ from __future__ import annotations
 import io
 import json
 import os
+import platform
 import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
 from . import __version__
 from .backends import store
 from .config import EMBEDDED, MODEL_VARIABLE, announce
+from .doctor import examine
 from .errors import ConfigError, GenkitError
 from .llm import LLM
 from .prompts import settings
-from .types import Response
+from .types import Health, Response
 
 __all__ = ["app"]
+
+# The best news first.
+_STATES = get_args(Health.model_fields["state"].annotation)
 
 app = typer.Typer(name="genkit", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 models = typer.Typer(name="models", no_args_is_help=True, help="The models that run on this machine without a hub.")
@@ -79,6 +84,44 @@ def run(  # noqa: PLR0917  # options of a command line, not of a function
                 print(flush=True)
             response = answer.response
         _remarks(response)
+
+
+@app.command()
+def plan(
+    prompt: Annotated[str | None, typer.Argument(help="The prompt, as for 'run'.")] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="backend:model, as for 'run'.")] = None,
+    system: Annotated[str | None, typer.Option("--system", "-s", help="The system message.")] = None,
+    setting: Annotated[list[str] | None, typer.Option("--set", help="A setting, as for 'run'.")] = None,
+    stream: Annotated[bool, typer.Option(help="Show the request of a stream.")] = False,
+) -> None:
+    """Show the exact request that 'run' would send, as JSON, without sending it; no credential is needed."""
+    with _failures():
+        asked = _prompt(prompt)
+        found = LLM(_model(model), **_settings(setting or [])).plan(asked, stream=stream, system=system)
+        print(json.dumps(found.model_dump(mode="json", exclude={"warnings"}), indent=2, ensure_ascii=False))
+        for warning in found.warnings:
+            print(f"genkit: {warning}", file=sys.stderr)
+
+
+@app.command()
+def doctor(
+    backends: Annotated[list[str] | None, typer.Argument(help="Backends to look at; all where none is named.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no far end.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per backend.")] = False,
+) -> None:
+    """Say what is installed, configured and reachable, and what to do. Exit code 1 where a named backend is not."""
+    with _failures():
+        found = examine(backends or (), online=not offline)
+        if not as_json:
+            chosen = os.environ.get(MODEL_VARIABLE)
+            usual = f"{MODEL_VARIABLE}={chosen}" if chosen else f"{MODEL_VARIABLE} is not set; 'run' asks {EMBEDDED}"
+            print(f"genkit-llm {__version__}, Python {platform.python_version()}; {usual}\n")
+        for health in found if backends else sorted(found, key=lambda health: _STATES.index(health.state)):
+            where = f" ({health.address})" if health.address else ""
+            line = f"{health.backend:<16} {health.state:<13} {health.message}{where}"
+            print(health.model_dump_json() if as_json else line)
+        if backends and any(health.state not in ("ready", "configured") for health in found):
+            raise typer.Exit(1)
 
 
 @models.command("pull")
@@ -157,7 +200,7 @@ def _settings(given: list[str]) -> dict[str, Any]:
 def _remarks(response: Response[Any]) -> None:
     """Say on standard error what the text does not show."""
     for warning in response.warnings:
-        print(f"genkit: {warning.kind}: {warning.message}", file=sys.stderr)
+        print(f"genkit: {warning}", file=sys.stderr)
     if response.finish not in ("stop", "tool_calls"):
         print(f"genkit: the answer ended with {response.finish!r} ({response.finish_raw})", file=sys.stderr)
     if response.alternatives:

@@ -36,11 +36,16 @@ Streamed: TypeAlias = Literal["text", "thinking", "tool_call"]
 
 
 class Block:
-    """One part while it grows; decoders may set its attributes until it ends."""
+    """One part while it grows; decoders may set its attributes until it ends.
+
+    Attributes:
+        free: Whether what a tool is called with is a text of its own form, JSON or not, and no arguments.
+    """
 
     __slots__ = (
         "candidate",
         "citations",
+        "free",
         "half",
         "id",
         "index",
@@ -63,6 +68,7 @@ class Block:
         self.name = ""
         self.minted = False
         self.refusal = False
+        self.free = False
         self.origin: str | None = None
         self.native: dict[str, Any] | None = None
         self.citations: list[dict[str, Any]] = []
@@ -86,7 +92,7 @@ class Block:
             case "thinking":
                 return Thinking(text=text, origin=self.origin, native=self.native)
             case "tool_call":
-                arguments, raw = parse_arguments(text)
+                arguments, raw = (None, text) if self.free else parse_arguments(text)
                 return ToolCall(
                     id=self.id,
                     name=self.name,

@@ -11,76 +11,37 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypedDict, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 
 from typing_extensions import Unpack
 
 from .backends import Backend, find, load, split
 from .config import default_model
 from .errors import ConfigError, GenkitError, UnknownSetting, suggest
-from .prompts import Asking, Prompt
+from .prompts import AskDict, Asking, CallDict, Prompt
 from .streams import AsyncStream, Stream
 from .types import (
+    CallWarning,
     Embeddings,
     EmbedRequest,
     Features,
-    OnUnsupported,
+    Health,
     Plan,
-    Reasoning,
     Request,
     Response,
     Schema,
     Score,
     ScoreRequest,
     Settings,
-    Timeouts,
     Tool,
-    ToolChoice,
 )
 
 if TYPE_CHECKING:
     from .policies import AsyncLive, Policy
 
-__all__ = ["LLM", "Options", "SettingsDict"]
+__all__ = ["LLM", "Options"]
 
 T = TypeVar("T")
-
-
-class SettingsDict(TypedDict, total=False):
-    """The fields of `genkit.Settings`, as keywords; see there for what they mean."""
-
-    temperature: float | None
-    top_p: float | None
-    top_k: int | None
-    max_tokens: int | None
-    stop: str | Sequence[str]
-    seed: int | None
-    n: int | None
-    logprobs: bool | None
-    top_logprobs: int | None
-    presence_penalty: float | None
-    frequency_penalty: float | None
-    reasoning: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | Reasoning | None
-    tool_choice: Literal["auto", "none", "required"] | ToolChoice | None
-    parallel_tool_calls: bool | None
-    cache_prompt: bool | Literal["5m", "1h"] | None
-    timeout: float | Timeouts | None
-
-
-class CallDict(SettingsDict, total=False):
-    """What a call may say beside its prompt: settings, and how to treat what the backend lacks."""
-
-    system: str | None
-    on_unsupported: OnUnsupported | None
-    require: Iterable[str] | None
-    extra: Mapping[str, Mapping[str, Any]] | None
-
-
-class AskDict(CallDict, total=False):
-    """The keywords of a call that generates."""
-
-    tools: Sequence[Tool]
-    output_schema: Schema | None
 
 
 class Options(CallDict, total=False):
@@ -262,8 +223,8 @@ class LLM:
         return self._asking.settings
 
     @property
-    def features(self) -> Features:
-        """What the backend can do with this model."""
+    def capabilities(self) -> Features:
+        """What the backend can do with this model, as its tables say: settings, media, tools, and so on."""
         return self._core.stack.features(self._model)
 
     def __repr__(self) -> str:
@@ -443,6 +404,33 @@ class LLM:
     def plan(self, prompt: Prompt, *, stream: bool = False, **options: Unpack[AskDict]) -> Plan:
         """Return the exact HTTP request that a call would send, and what was changed for it; nothing is sent."""
         return self._core.stack.plan(self._request(prompt, options), stream=stream)
+
+    def check(self, prompt: Prompt, **options: Unpack[AskDict]) -> tuple[CallWarning, ...]:
+        """Return everything about a call that could not be as asked, before any of it is sent or paid for.
+
+        Nothing is sent, and no credential is needed. What the call would raise is among them, as kind "error"; an empty
+        result means that the request goes out exactly as written.
+
+        Raises:
+            ConfigError: For what is no request at all, such as a misspelt setting.
+        """
+        request = self._request(prompt, options)
+        try:
+            found = self._core.stack.check(request)
+        except ConfigError:
+            raise
+        except GenkitError as error:
+            found = (CallWarning(kind="error", subject=type(error).__name__, message=error.message),)
+        if request.on_unsupported == "error":
+            return tuple(item.model_copy(update={"kind": "error"}) if item.kind != "note" else item for item in found)
+        return found
+
+    def health(self, *, online: bool = True) -> Health:
+        """Return whether calls can work: a credential is there and, with `online`, the far end takes it.
+
+        No model is asked, so nothing is billed. It never raises, and takes seconds at most.
+        """
+        return self._core.stack.health(online=online)
 
     # ------------------------------------------------------------ closing is optional
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 from pydantic import ValidationError
 
 from .backends import TABLE, known
 from .errors import ConfigError, InvalidRequest, UnknownSetting, suggest
-from .types import Message, OnUnsupported, Part, Request, Schema, Settings, Text, Tool
+from .types import Message, OnUnsupported, Part, Reasoning, Request, Schema, Settings, Text, Timeouts, Tool, ToolChoice
 
-__all__ = ["Asking", "Prompt", "messages", "settings"]
+__all__ = ["AskDict", "Asking", "CallDict", "Prompt", "SettingsDict", "messages", "settings"]
 
 Prompt: TypeAlias = "str | Part | Message | Sequence[str | Part | Message]"
 
@@ -27,6 +27,43 @@ _CONSTRUCTION = frozenset(
 }
 # What `require` may name beside settings: things a backend may have to drop or change.
 _REQUIRABLE = _SETTINGS | {"tools", "output_schema", "system", "dimensions", "input_type", "media", "thinking"}
+
+
+class SettingsDict(TypedDict, total=False):
+    """The fields of `genkit.Settings`, as keywords; see there for what they mean."""
+
+    temperature: float | None
+    top_p: float | None
+    top_k: int | None
+    max_tokens: int | None
+    stop: str | Sequence[str]
+    seed: int | None
+    n: int | None
+    logprobs: bool | None
+    top_logprobs: int | None
+    presence_penalty: float | None
+    frequency_penalty: float | None
+    reasoning: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | Reasoning | None
+    tool_choice: Literal["auto", "none", "required"] | ToolChoice | None
+    parallel_tool_calls: bool | None
+    cache_prompt: bool | Literal["5m", "1h"] | None
+    timeout: float | Timeouts | None
+
+
+class CallDict(SettingsDict, total=False):
+    """What a call may say beside its prompt: settings, and how to treat what the backend lacks."""
+
+    system: str | None
+    on_unsupported: OnUnsupported | None
+    require: Iterable[str] | None
+    extra: Mapping[str, Mapping[str, Any]] | None
+
+
+class AskDict(CallDict, total=False):
+    """The keywords of a call that generates."""
+
+    tools: Sequence[Tool]
+    output_schema: Schema | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ __all__ = [
     "Event",
     "Features",
     "Finish",
+    "Health",
     "Image",
     "Media",
     "Message",
@@ -557,11 +558,12 @@ class CallWarning(Value):
     """Something that was asked for and not done as asked.
 
     Attributes:
-        kind: "dropped" (not sent), "changed" (sent otherwise), "fallback" (another model answered), "note".
-        subject: The setting, part or role it is about.
+        kind: "dropped" (not sent), "changed" (sent otherwise), "fallback" (another model answered), "note"; and
+            "error", which only `LLM.check` says, of what a call would raise.
+        subject: The setting, part or role it is about; of an error that is about none of them, its class.
     """
 
-    kind: Literal["dropped", "changed", "fallback", "note"]
+    kind: Literal["dropped", "changed", "fallback", "note", "error"]
     subject: str
     message: str
 
@@ -753,7 +755,12 @@ class Features(Value):
 
 
 class Plan(Value):
-    """The exact HTTP request a call would send, with placeholders where credentials would stand; nothing was sent."""
+    """The exact HTTP request a call would send, with placeholders where credentials would stand; nothing was sent.
+
+    Attributes:
+        method: The HTTP method; "local" where the model runs in this process and nothing goes over a wire. `url` is
+            then the model's name, and `body` what the model is given.
+    """
 
     backend: str
     api: str | None = None
@@ -762,3 +769,19 @@ class Plan(Value):
     headers: Mapping[str, str]
     body: JSON
     warnings: tuple[CallWarning, ...] = ()
+
+
+class Health(Value):
+    """Whether calls to a backend can work, as far as that can be told without asking a model.
+
+    Attributes:
+        state: "ready" (it answered, and took the credential where that can be asked), "configured" (not asked),
+            "unconfigured", "refused" (it answered, and did not take the credential), "unreachable", "not installed".
+        message: What that means here, and what to do about it.
+        address: Where it is, without secrets.
+    """
+
+    backend: str
+    state: Literal["ready", "configured", "unconfigured", "refused", "unreachable", "not installed"]
+    message: str
+    address: str | None = None

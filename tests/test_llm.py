@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from genkit import LLM, Message, Settings, Timeouts, Usage
+from genkit import LLM, Message, Settings, Timeouts, Usage, Video, errors
 from genkit.backends import TABLE
 from genkit.backends.mock import Mock
 from genkit.errors import (
@@ -25,7 +25,8 @@ from genkit.errors import (
     UnknownSetting,
     Unsupported,
 )
-from genkit.llm import Options, SettingsDict
+from genkit.llm import Options
+from genkit.prompts import SettingsDict
 from genkit.types import Features
 
 
@@ -314,7 +315,7 @@ def test_closing_is_optional_and_not_final() -> None:
 def test_usage_and_features_are_those_of_the_backend() -> None:
     llm, _ = mocked(timeout=Timeouts(total=5))
     assert llm.generate("one two").usage == Usage(input=2, output=2)
-    assert "temperature" in llm.features.settings
+    assert "temperature" in llm.capabilities.settings
 
 
 @pytest.mark.parametrize(
@@ -417,3 +418,33 @@ def test_an_interrupted_map_does_not_wait_for_the_calls_under_way() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=20, check=False)
     assert done.stdout == "interrupted\n", done.stderr
+
+
+class TestCheck:
+    def test_a_call_that_goes_out_as_written_has_nothing_to_report(self) -> None:
+        assert LLM("openai:gpt-4o").check("hi", temperature=0) == ()
+
+    def test_what_would_be_dropped_is_said_before_anything_is_sent(self) -> None:
+        found = LLM("openai:gpt-5").check("hi", temperature=0.5)
+        assert [(item.kind, item.subject) for item in found] == [("dropped", "temperature")]
+
+    def test_what_would_be_raised_is_said_as_an_error_beside_the_rest(self) -> None:
+        found = LLM("openai:gpt-5", api="responses").check("hi", stop="x", top_k=3, require=["top_k"])
+        assert [(item.kind, item.subject) for item in found] == [("error", "stop"), ("error", "top_k")]
+
+    def test_where_losses_are_errors_each_is_one(self) -> None:
+        found = LLM("openai:gpt-5", on_unsupported="error").check("hi", temperature=0.5)
+        assert [item.kind for item in found] == ["error"]
+
+    def test_a_request_that_cannot_be_translated_is_one_error(self) -> None:
+        found = LLM("openai:gpt-4o", api="chat").check(Video(url="https://example.com/a.mp4"))
+        assert [(item.kind, item.subject) for item in found] == [("error", "Unsupported")]
+
+    def test_a_misspelt_setting_is_raised(self) -> None:
+        with pytest.raises(errors.UnknownSetting):
+            LLM("mock:").check("hi", temprature=0)
+
+    def test_the_mock_answers_for_what_it_was_declared_not_to_have(self) -> None:
+        llm = LLM(backend=Mock(features=Features(settings=frozenset({"timeout"}))))
+        assert [(item.kind, item.subject) for item in llm.check("hi", seed=1)] == [("dropped", "seed")]
+        assert llm.plan("hi", seed=1).body["settings"] == {"stream": False}

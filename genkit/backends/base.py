@@ -8,9 +8,9 @@ a service on the wire starts from `WireBackend` in `wire.py`.
 from __future__ import annotations
 
 import abc
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from importlib import import_module
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeVar
 
 from ..errors import Unsupported
 from ..types import (
@@ -19,7 +19,7 @@ from ..types import (
     EmbedRequest,
     Event,
     Features,
-    OnUnsupported,
+    Health,
     Plan,
     Request,
     Response,
@@ -27,10 +27,15 @@ from ..types import (
     ScoreRequest,
     Settings,
 )
+from .waiting import AnyRequest, Pulled, ends, in_thread, within
 
-__all__ = ["AnyRequest", "Backend", "Losses"]
+__all__ = ["CHECK", "AnyRequest", "Backend", "Losses"]
 
-AnyRequest: TypeAlias = Request | EmbedRequest | ScoreRequest
+_R = TypeVar("_R", bound=AnyRequest)
+_T = TypeVar("_T")
+
+CHECK = "check"
+"""An `on_unsupported` beyond the caller's three: nothing is raised, and what would be is reported as an error."""
 
 
 class Backend(abc.ABC):
@@ -65,11 +70,17 @@ class Backend(abc.ABC):
 
     async def agenerate(self, request: Request) -> Response[Any]:
         """Async twin of `generate`."""
-        return await in_thread(self.generate, request)
+        return await self._in_time(self.generate, request)
 
     def astream(self, request: Request) -> AsyncIterator[Event]:
         """Async twin of `stream`; what it returns has `aclose()`."""
-        return _Pulled(lambda: self.stream(request))
+        since = time.monotonic()
+        return Pulled(lambda: self.stream(within(request, since)), until=ends(request), backend=self.name)
+
+    async def _in_time(self, work: Callable[[_R], _T], request: _R) -> _T:
+        """Run a blocking twin in a worker thread; the wait for a free one counts towards the total limit."""
+        since = time.monotonic()
+        return await in_thread(lambda: work(within(request, since)), until=ends(request), backend=self.name)
 
     def embed(self, request: EmbedRequest) -> Embeddings:
         """Return one vector per text."""
@@ -77,7 +88,7 @@ class Backend(abc.ABC):
 
     async def aembed(self, request: EmbedRequest) -> Embeddings:
         """Async twin of `embed`."""
-        return await in_thread(self.embed, request)
+        return await self._in_time(self.embed, request)
 
     def score(self, request: ScoreRequest) -> tuple[Score, ...]:
         """Return the log-probabilities of each text's tokens."""
@@ -85,7 +96,7 @@ class Backend(abc.ABC):
 
     async def ascore(self, request: ScoreRequest) -> tuple[Score, ...]:
         """Async twin of `score`."""
-        return await in_thread(self.score, request)
+        return await self._in_time(self.score, request)
 
     def count_tokens(self, request: Request) -> int:
         """Return the tokens of the prompt as the model will see it."""
@@ -93,11 +104,22 @@ class Backend(abc.ABC):
 
     async def acount_tokens(self, request: Request) -> int:
         """Async twin of `count_tokens`."""
-        return await in_thread(self.count_tokens, request)
+        return await self._in_time(self.count_tokens, request)
 
     def plan(self, request: Request, *, stream: bool = False) -> Plan:  # noqa: ARG002  # for those that can
         """Return the request that would be sent, without credentials and without sending."""
         raise self.lacks("wire requests to show", request.model)
+
+    def check(self, request: Request) -> tuple[CallWarning, ...]:
+        """Return what a call would drop or change, and as kind "error" what it would refuse; nothing is sent.
+
+        A request that cannot be translated at all raises what the call would raise.
+        """
+        return self.plan(request.model_copy(update={"on_unsupported": CHECK})).warnings
+
+    def health(self, *, online: bool = True) -> Health:  # noqa: ARG002  # for those with a far end
+        """Return whether calls can work; with `online`, the far end is asked too. Never raises; seconds at most."""
+        return Health(backend=self.name, state="ready", message="needs no configuration")
 
     def close(self) -> None:  # noqa: B027  # optional on purpose
         """Release connections or memory; twice is fine, and a later call works again."""
@@ -111,71 +133,6 @@ class Backend(abc.ABC):
         return Unsupported(f"{self.name} has no {what} (model {model!r})", backend=self.name)
 
 
-_END = object()
-
-
-T = TypeVar("T")
-
-
-async def in_thread(work: Callable[..., T], *arguments: Any) -> T:
-    """Run blocking work in a worker thread. asyncio is loaded here: it is a third of the import's time."""
-    result: T = await import_module("asyncio").to_thread(work, *arguments)
-    return result
-
-
-class _Pulled:
-    """Reads a blocking stream in worker threads, one event at a time; closing it closes the stream at once."""
-
-    def __init__(self, open_: Callable[[], Iterator[Event]]) -> None:
-        self._open = open_
-        self._events: Iterator[Event] | None = None
-        self._reading: Any = None
-        self._over = False
-
-    def __aiter__(self) -> AsyncIterator[Event]:
-        return self
-
-    async def __anext__(self) -> Event:
-        if self._over:
-            raise StopAsyncIteration
-        asyncio: Any = import_module("asyncio")
-        self._reading = asyncio.ensure_future(in_thread(self._next))
-        try:
-            # Shielded: a cancelled task must not leave a thread inside a generator that is about to be closed.
-            event = await asyncio.shield(self._reading)
-        except BaseException:
-            await self.aclose()
-            raise
-        if event is _END:
-            await self.aclose()
-            raise StopAsyncIteration
-        return event  # type: ignore[no-any-return]  # the sentinel is gone here
-
-    def _next(self) -> Any:
-        if self._events is None:
-            self._events = self._open()
-        return next(self._events, _END)
-
-    async def aclose(self) -> None:
-        """Close the stream, and wait until no thread is in it any more."""
-        self._over = True
-        close = getattr(self._events, "close", None)
-        reading, self._reading = self._reading, None
-        if close is not None:
-            try:
-                await in_thread(close)
-            except ValueError:  # a plain generator cannot be closed while a thread runs it
-                await _settled(reading)
-                await in_thread(close)
-        await _settled(reading)
-
-
-async def _settled(reading: Any) -> None:
-    """Wait for a read, whatever comes of it."""
-    if reading is not None:
-        await import_module("asyncio").gather(reading, return_exceptions=True)
-
-
 class Losses:
     """Collects what a backend cannot send as asked, and applies the caller's `on_unsupported` and `require`.
 
@@ -187,7 +144,7 @@ class Losses:
     def __init__(self, request: AnyRequest, *, backend: str) -> None:
         self._backend = backend
         self._model = request.model
-        self._policy: OnUnsupported = request.on_unsupported
+        self._policy: str = request.on_unsupported
         self._require = request.require
         self.warnings: list[CallWarning] = []
 
@@ -206,14 +163,19 @@ class Losses:
             Unsupported: By the caller's policy; nothing has been sent.
         """
         must = subject in self._require
-        if must or self._policy == "error" or (guarantee and self._policy != "ignore"):
+        if self._policy == CHECK:
+            found = CallWarning(
+                kind="error" if must or guarantee else kind, subject=subject, message=f"{subject} {kind}: {why}"
+            )
+            self.warnings.append(found)
+        elif must or self._policy == "error" or (guarantee and self._policy != "ignore"):
             way_out = (
                 f"it is in require={sorted(self._require)}"
                 if must
                 else 'leave it out, or pass on_unsupported="ignore" to drop it'
             )
             raise Unsupported(f"{subject!r} cannot be {_DONE[kind]}: {why}; {way_out}", backend=self._backend)
-        if self._policy == "warn":
+        elif self._policy == "warn":
             self.warnings.append(CallWarning(kind=kind, subject=subject, message=f"{subject} {kind}: {why}"))
 
     def note(self, subject: str, message: str) -> None:

@@ -7,11 +7,11 @@ roles, the turns alternate between them. Nothing is left out; what had to be cha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, TypeVar
 
-from ..types import Message, Part, Text, ToolCall, ToolResult
+from ..types import Message, Opaque, Part, Text, ToolCall, ToolResult
 from .base import Losses
 
 __all__ = ["FRAME", "Turn", "mended", "turns"]
@@ -31,16 +31,25 @@ class Turn:
     parts: list[Part] = field(default_factory=list)
 
 
-def mended(messages: Sequence[Message], losses: Losses) -> tuple[Message, ...]:
+def mended(
+    messages: Sequence[Message], losses: Losses, *, foreign_call: Callable[[Opaque], str | None] = lambda _: None
+) -> tuple[Message, ...]:
     """Return the messages with every tool call followed by its result, and ids unique.
 
     A result without a call becomes text of the user's, a call without a result is given a failed one, results that
     came late are moved up, and calls that share an id are told apart. All of that is reported; what is in order already
     comes back as it is, with the names of the tools filled in at the results.
+
+    Args:
+        messages: The conversation, in order.
+        losses: Told of what changes.
+        foreign_call: Returns the id of the call that an item of the vendor's own stands for, if it does; results of
+            such calls stay where they are.
     """
     if not any(isinstance(part, (ToolCall, ToolResult)) for message in messages for part in message.parts):
         return tuple(messages)
-    mending = _Mending(losses)
+    items = [part for message in messages for part in message.parts if isinstance(part, Opaque)]
+    mending = _Mending(losses, frozenset(filter(None, map(foreign_call, items))))
     return tuple(message for stretch in _stretches(messages) for message in mending.stretch(stretch))
 
 
@@ -103,14 +112,16 @@ def _stretches(messages: Sequence[Message]) -> Iterator[list[Message]]:
 class _Mending:
     """One conversation's calls and results, brought together."""
 
-    def __init__(self, losses: Losses) -> None:
+    def __init__(self, losses: Losses, foreign: frozenset[str]) -> None:
         self._losses = losses
+        self._foreign = foreign
         self._used: set[str] = set()
 
     def stretch(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Return what the model said, the results of its calls, and what followed."""
-        calls = _found(messages, ToolCall)
-        results = _found(messages, ToolResult)
+        answers = sum(message.role == "assistant" for message in messages)
+        calls = _found(messages[:answers], ToolCall)
+        results = {at: part for at, part in _found(messages, ToolResult).items() if part.id not in self._foreign}
         if not calls and not results:
             return messages
         ids = {place: self._unique(call) for place, call in calls.items()}
@@ -119,7 +130,6 @@ class _Mending:
         changed |= {pairs[at]: _for_call(results[pairs[at]], ids[at]) for at in pairs}
         if _in_order(calls, results, pairs):
             return [_replaced(message, number, changed) for number, message in enumerate(messages)]
-        answers = sum(message.role == "assistant" for message in messages)
         said = [part for number in range(answers) for part in _replaced(messages[number], number, changed).parts]
         answered = self._results(ids, {at: changed[place] for at, place in pairs.items()})
         if len(results) > len(pairs):
@@ -128,7 +138,7 @@ class _Mending:
         return [
             *([messages[0].model_copy(update={"parts": tuple(said)})] if answers else []),
             *([Message(role="tool", parts=answered)] if answered else []),
-            *_without(messages, answers, set(pairs.values())),
+            *_without(messages, answers, set(pairs.values()), self._foreign),
         ]
 
     def _unique(self, call: ToolCall) -> ToolCall:
@@ -198,15 +208,16 @@ def _replaced(message: Message, number: int, changed: Mapping[_Place, Part]) -> 
     return message if same else message.model_copy(update={"parts": parts})
 
 
-def _without(messages: Sequence[Message], start: int, moved: set[_Place]) -> Iterator[Message]:
+def _without(messages: Sequence[Message], start: int, moved: set[_Place], foreign: frozenset[str]) -> Iterator[Message]:
     """Yield what follows without the results that were moved up; those without a call become marked text."""
     for number, message in enumerate(messages[start:], start):
         parts: list[Part] = []
         for at, part in enumerate(message.parts):
-            if not isinstance(part, ToolResult):
+            if not isinstance(part, ToolResult) or part.id in foreign:
                 parts.append(part)
             elif (number, at) not in moved:
                 parts += [Text(text=f"[Result of a call of {part.name or part.id!r} that is not shown]"), *part.parts]
         if parts or not message.parts:
-            role = "user" if message.role == "tool" else message.role
+            results = bool(parts) and all(isinstance(part, ToolResult) for part in parts)
+            role = "user" if message.role == "tool" and not results else message.role
             yield message.model_copy(update={"role": role, "parts": tuple(parts)})

@@ -13,23 +13,34 @@ import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
 
 from pydantic_core import to_json
 from typing_extensions import override
 
-from ..errors import BadResponse, GenkitError, InvalidRequest, StreamClosed, StreamInterrupted, Transient
+from ..errors import (
+    AuthenticationFailed,
+    BadResponse,
+    GenkitError,
+    InvalidRequest,
+    PermissionDenied,
+    StreamClosed,
+    StreamInterrupted,
+    Transient,
+)
 from ..events import dump_json, load_json, replay
 from ..transport import Abort, AsyncByteStream, ByteStream, HttpRequest, HttpResponse, Transport
 from ..transport.messages import masked_url
 from ..transport.sse import SSEParser
-from ..types import CallWarning, Done, Event, Plan, Request, Response, Timeouts, Timing
+from ..types import CallWarning, Done, Event, Health, Plan, Request, Response, Timeouts, Timing
 from .base import Backend
 
 __all__ = ["Decoder", "Exchange", "WireBackend", "WireRequest", "body_bytes", "first_words", "parse_object"]
 
 JSON = dict[str, Any]
+
+_PROBE_TIMEOUTS = Timeouts(connect=5.0, first=10.0, total=10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +150,31 @@ class WireBackend(Backend):
             body=wire.body,
             warnings=wire.warnings,
         )
+
+    def probe(self) -> WireRequest:
+        """Return a request that costs nothing and shows whether the far end takes the credential."""
+        return WireRequest(path="", body={}, model="", api="", origin="", method="GET")
+
+    @override
+    def health(self, *, online: bool = True) -> Health:
+        wire = self.probe()
+        address: str | None = None
+        state: Literal["ready", "configured", "unconfigured", "refused", "unreachable"] = "unconfigured"
+        try:
+            address = masked_url(self.placeholders(wire)[0])
+            http = self.sign(wire, b"")
+            state, message = "configured", "there is a credential, or none is needed; the far end was not asked"
+            if online:
+                state = "unreachable"
+                reply = self.transport.send(replace(http, content=b"", method=wire.method), _PROBE_TIMEOUTS)
+                state, message = "ready", f"it answers (status {reply.status})"
+                if reply.status in {400, 401, 403}:
+                    failure = self.failure(reply.status, reply.headers, reply.content)
+                    if isinstance(failure, AuthenticationFailed | PermissionDenied):
+                        state, message = "refused", str(failure)
+        except GenkitError as error:
+            message = error.message
+        return Health(backend=self.name, state=state, message=message, address=address)
 
     # ------------------------------------------------------------ one exchange
 

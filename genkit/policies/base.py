@@ -15,9 +15,22 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 from typing_extensions import override
 
 from ..backends.base import AnyRequest, Backend
-from ..errors import StreamClosed, Timeout
+from ..backends.waiting import remaining, within
+from ..errors import StreamClosed
 from ..events import replay
-from ..types import Embeddings, EmbedRequest, Event, Features, Plan, Request, Response, Score, ScoreRequest
+from ..types import (
+    CallWarning,
+    Embeddings,
+    EmbedRequest,
+    Event,
+    Features,
+    Health,
+    Plan,
+    Request,
+    Response,
+    Score,
+    ScoreRequest,
+)
 from .streams import AsyncLive, Attempt, Control, Live, Observer, failed_attempt, settle_all
 
 __all__ = ["Attempt", "Call", "Effect", "Flow", "Policy", "Sleep", "Wait", "remaining", "within"]
@@ -91,6 +104,14 @@ class Policy(Backend):
     @override
     def plan(self, request: Request, *, stream: bool = False) -> Plan:
         return self.inner.plan(request, stream=stream)
+
+    @override
+    def check(self, request: Request) -> tuple[CallWarning, ...]:
+        return self.inner.check(request)
+
+    @override
+    def health(self, *, online: bool = True) -> Health:
+        return self.inner.health(online=online)
 
     @override
     def close(self) -> None:
@@ -310,27 +331,3 @@ def _completed(backend: Backend, request: AnyRequest, result: Any) -> Attempt:
 async def _areplay(response: Response[Any]) -> AsyncIterator[Event]:
     for event in replay(response):
         yield event
-
-
-# ---------------------------------------------------------------- the caller's total time limit
-
-
-def remaining(request: AnyRequest, since: float) -> float | None:
-    """Return the seconds left of the total time limit counted from `since` (`time.monotonic`); None without a limit."""
-    total = request.settings.timeout.total
-    return None if total is None else total - (time.monotonic() - since)
-
-
-def within(request: AnyRequest, since: float) -> AnyRequest:
-    """Return the request with the time that has passed since `since` taken off its total limit.
-
-    Raises:
-        Timeout: If nothing is left.
-    """
-    left = remaining(request, since)
-    if left is None:
-        return request
-    if left <= 0:
-        raise Timeout("the call was not done within its total time limit: timeout= can be raised", phase="total")
-    timeouts = request.settings.timeout.model_copy(update={"total": left})
-    return request.model_copy(update={"settings": request.settings.model_copy(update={"timeout": timeouts})})

@@ -414,9 +414,10 @@ class _Protocol(ResponseHandler):
     def close(self) -> None:
         payload, transport = self._payload, self.transport
         super().close()
-        if transport is not None and transport.get_write_buffer_size():
+        if transport is not None and (transport.get_write_buffer_size() or transport.get_extra_info("ssl_object")):
             # Else it would stay open until the far end has read what is left of the request, perhaps for ever, and a
-            # session that closes would wait for it.
+            # session that closes would wait for it. Under TLS the buffer below cannot be seen, and asyncio waits half a
+            # minute for the far end's goodbye; ours has been said by now where there was room for it.
             transport.abort()
         # A session that closes does not tell the readers of its bodies either.
         _fail(payload, None)

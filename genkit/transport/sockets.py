@@ -2,26 +2,85 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import queue
 import re
 import selectors
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
-__all__ = ["WOULD_BLOCK", "begins_answer", "connect", "readable", "wait"]
+__all__ = ["WOULD_BLOCK", "begins_answer", "connect", "readable", "resolve", "wait"]
 
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 """What a socket without a timeout raises where it would have to wait."""
 
-# How often a connect looks whether it was ended, on systems where a shutdown does not wake it.
+# How often a connect looks whether it was ended, on systems where a shutdown does not wake it; a look-up has nothing
+# that could be shut down.
 _CHECK_S = 0.2
 _INTERIM_HEADS = re.compile(rb"(?:HTTP/1\.\d 1[^\n]*\n(?:[^\r\n][^\n]*\n)*\r?\n)*")
 # Where the first digit of the status stands in "HTTP/1.1 200 OK".
 _STATUS = len("HTTP/1.1 ")
 _LONGEST_INTERIM = 65_536
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
+
+
+def resolve(host: str, port: int, limit: float | None, *, ended: Callable[[], bool]) -> list[Any]:
+    """Return the addresses of a host within `limit` seconds, as `socket.getaddrinfo` does.
+
+    The system's resolver cannot be interrupted, so a thread asks it and is left behind where the answer comes too late.
+    What needs no resolver, an address or localhost, needs no thread.
+
+    Args:
+        host: A name or an address.
+        port: The port.
+        limit: None for no limit.
+        ended: Whether another thread has ended this.
+
+    Raises:
+        OSError: If there is no such name, or it takes too long (`TimeoutError`), or is ended.
+        UnicodeError: If it can be no name.
+    """
+    if host == "localhost" or _is_address(host):
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    answers: queue.SimpleQueue[list[Any] | BaseException] = queue.SimpleQueue()
+    try:
+        threading.Thread(target=_look_up, args=(host, port, answers), name="genkit-resolver", daemon=True).start()
+    except RuntimeError:
+        # No more threads, as while the interpreter ends.
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    until = None if limit is None else time.monotonic() + limit
+    while not ended():
+        left = _CHECK_S if until is None else until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        try:
+            answer = answers.get(timeout=min(left, _CHECK_S))
+        except queue.Empty:
+            continue
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+    raise ConnectionAbortedError("closed on our side")
+
+
+def _look_up(host: str, port: int, answers: queue.SimpleQueue[list[Any] | BaseException]) -> None:
+    try:
+        answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except BaseException as error:  # noqa: BLE001  # raised where it is waited for
+        answers.put(error)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def connect(sock: socket.socket, address: object, limit: float | None, *, ended: Callable[[], bool]) -> None:

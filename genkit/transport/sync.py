@@ -13,8 +13,8 @@ import socket
 import ssl
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import httpcore2
 from typing_extensions import override
@@ -22,10 +22,11 @@ from typing_extensions import override
 from ..errors import GenkitError
 from . import failures
 from .body import Abort, Body, ByteStream
+from .chunked import RawBody
 from .deadline import Deadline
 from .messages import HttpRequest, HttpResponse, Target, lower_headers, refuse_redirect, target_of, wire_headers
 from .route import Proxy, Route
-from .sockets import WOULD_BLOCK, begins_answer, connect, readable, wait
+from .sockets import WOULD_BLOCK, begins_answer, connect, readable, resolve, wait
 
 if TYPE_CHECKING:
     from ..types import Timeouts
@@ -271,7 +272,7 @@ class _Stream(ByteStream):
         self._response = response
         self._exchange = exchange
         self._dropped = dropped
-        self._chunks: Iterator[bytes] = iter(cast("Iterable[bytes]", response.stream))
+        self._raw = RawBody(response, chunked="transfer-encoding" in headers)
         self._guard = threading.Lock()
         self._connection: _Connection | None = response.extensions["network_stream"]
 
@@ -285,7 +286,7 @@ class _Stream(ByteStream):
     @override
     def _read(self) -> bytes | None:
         try:
-            chunk = next(self._chunks, None)
+            chunk = self._raw.read()
         except _FAILURES as error:
             raise self._exchange.failed(error) from (self._exchange.cause or error)
         if chunk is None and self._exchange.closed:
@@ -337,10 +338,12 @@ class _Backend(httpcore2.NetworkBackend):
         exchange.reused = False
         deadline = exchange.deadline
         try:
-            # The resolver cannot be interrupted; it has time limits of its own.
-            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = resolve(host, port, deadline.left(), ended=lambda: exchange.closed)
         except (OSError, UnicodeError) as error:
             exchange.cause = error
+            if exchange.closed:
+                raise failures.stream_closed(exchange.where) from error
+            deadline.left()
             raise exchange.unconnected(f"the name does not resolve ({error})") from error
         reason: OSError | None = None
         for i, (family, kind, protocol, _, address) in enumerate(addresses):

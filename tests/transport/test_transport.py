@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
 import pytest
@@ -22,7 +23,7 @@ from genkit.transport import HttpRequest, Transport
 from genkit.types import Timeouts
 from tests.farend import Call, FarEnd, answer
 
-from .conftest import Engine
+from .conftest import FAST, Engine
 
 EVENT = b"data: {}\n\n"
 
@@ -427,7 +428,7 @@ class Deaf:
 
 def _held(port: int) -> int:
     """Return how many sockets of this process are connected to `port`."""
-    sockets = [thing for thing in gc.get_objects() if type(thing) is socket.socket]
+    sockets = [thing for thing in gc.get_objects() if type(thing) in (socket.socket, ssl.SSLSocket)]
     return sum(sock.fileno() >= 0 and sock.family == socket.AF_INET and _peer_port(sock) == port for sock in sockets)
 
 
@@ -465,6 +466,37 @@ class TestServersThatDoNotRead:
             for _ in range(2):
                 assert engine.send(f"http://127.0.0.1:{far.port}", content=LARGE).status == 401
             assert _settles(lambda: (len(far._sockets), engine.turn() or _held(far.port)) == (2, 0))
+
+    @pytest.mark.parametrize("size", [2, 200_000, 300_000, 8_000_000])
+    def test_a_connection_that_was_answered_early_under_tls_is_not_held_until_the_far_end_says_goodbye(
+        self, engine: Engine, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext, size: int
+    ) -> None:
+        engine.use(ca=client_tls)
+        refused = REFUSED.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
+        with Deaf(refused, tls=server_tls) as far:
+            assert engine.send(f"https://localhost:{far.port}", content=b"x" * size).status == 401
+            assert _settles(lambda: engine.turn() or _held(far.port) == 0)
+
+    def test_a_connection_under_tls_is_closed_with_a_goodbye(
+        self, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+    ) -> None:
+        def serve(listener: socket.socket) -> bytes:
+            raw = listener.accept()[0]
+            # A connection that ends without the goodbye of TLS is an error here.
+            with server_tls.wrap_socket(raw, server_side=True, suppress_ragged_eofs=False) as sock:
+                sock.settimeout(3)
+                sock.recv(1000)
+                sock.sendall(REFUSED.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
+                return sock.recv(1000)
+
+        async def main(port: int) -> None:
+            transport = Transport(ca=client_tls)
+            await transport.asend(HttpRequest(f"https://localhost:{port}", {}), FAST)
+
+        with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as pool:
+            served = pool.submit(serve, listener)
+            asyncio.run(main(listener.getsockname()[1]))
+            assert served.result(5) == b""
 
     def test_an_informational_answer_does_not_end_the_sending_of_a_body(self, engine: Engine) -> None:
         early = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"

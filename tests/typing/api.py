@@ -5,7 +5,22 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import assert_type
 
-from genkit import LLM, Embeddings, GenkitError, Image, Message, Plan, Reasoning, Response, Score, Timeouts, Tool, Usage
+from genkit import (
+    LLM,
+    CallWarning,
+    Embeddings,
+    GenkitError,
+    Health,
+    Image,
+    Message,
+    Plan,
+    Reasoning,
+    Response,
+    Score,
+    Timeouts,
+    Tool,
+    Usage,
+)
 from genkit.types import Event, Features
 
 llm = LLM("openai:gpt-5-mini", temperature=0.2, timeout=30, system="Be terse", retries=0, fallback=["hf:smollm2"])
@@ -40,7 +55,9 @@ assert_type(llm.embed("a", dimensions=8, input_type="query").vectors, tuple[tupl
 assert_type(llm.score(["a"]), tuple[Score, ...])
 assert_type(llm.count_tokens("a"), int)
 assert_type(llm.plan("a", stream=True), Plan)
-assert_type(llm.features, Features)
+assert_type(llm.capabilities, Features)
+assert_type(llm.check("a", seed=1), tuple[CallWarning, ...])
+assert_type(llm.health(online=False), Health)
 assert_type(llm.with_(temperature=0), LLM)
 assert_type(llm.map(["a", "b"]), list[Response[str]])
 assert_type(llm.map(["a", "b"], on_error="return"), list[Response[str] | GenkitError])

@@ -17,7 +17,18 @@ from genkit.backends.wire import Exchange, WireRequest
 from genkit.errors import GenkitError, Unsupported
 from genkit.policies import Retry
 from genkit.transport import HttpRequest
-from genkit.types import CallWarning, Done, Embeddings, EmbedRequest, Event, Message, Part, Request, Response
+from genkit.types import (
+    CallWarning,
+    Done,
+    Embeddings,
+    EmbedRequest,
+    Event,
+    Message,
+    Part,
+    Request,
+    Response,
+    ToolResult,
+)
 
 from . import cassettes
 from .cassettes import Interaction
@@ -231,8 +242,13 @@ class Conversation:
         backend = self.backend(interaction.backend, interaction.api)
         name = "messages" if interaction.api == "chat" else "input"
         before = backend.encode(request, stream=False).body[name]
-        longer = request.model_copy(update={"messages": (*request.messages, answer)})
+        # A call must have its result, which is not looked at.
+        results = Message.tool(*(ToolResult(id=call.id, name=call.name) for call in answer.tool_calls))
+        answered = (answer, results) if results.parts else (answer,)
+        longer = request.model_copy(update={"messages": (*request.messages, *answered)})
         after = backend.encode(longer, stream=False).body[name]
+        if isinstance(after, list):
+            after = after[: len(after) - len(results.parts)]
         # A lone user turn of Responses is a bare string.
         return list(after[1 if isinstance(before, str) else len(before) :]) if isinstance(after, list) else []
 

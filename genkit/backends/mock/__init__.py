@@ -28,6 +28,7 @@ from ...types import (
     EmbedRequest,
     Event,
     Features,
+    Plan,
     Request,
     Response,
     Score,
@@ -36,8 +37,8 @@ from ...types import (
     Text,
     Usage,
 )
-from ..base import Backend
-from .call import Call, prompt_tokens
+from ..base import Backend, Losses
+from .call import Call, prompt_tokens, understood
 from .clock import Clock
 from .meaning import score, vector
 from .script import Reply, Script, Step, count, tool_call, written
@@ -157,6 +158,21 @@ class Mock(Backend):
     @override
     def astream(self, request: Request) -> AsyncIterator[Event]:
         return AsyncMockStream(Call(self, self._script, request))
+
+    @override
+    def plan(self, request: Request, *, stream: bool = False) -> Plan:
+        losses = Losses(request, backend=self.name)
+        given = understood(request, self, losses)
+        asked = {**given.settings.model_dump(mode="json", include=given.settings.given()), "stream": stream}
+        body = given.model_dump(mode="json", include={"messages", "tools", "output_schema"}, exclude_none=True)
+        return Plan(
+            backend=self.name,
+            method="local",
+            url=f"{self.name}:{request.model}",
+            headers={},
+            body={**body, "settings": asked},
+            warnings=tuple(losses.warnings),
+        )
 
     @override
     def count_tokens(self, request: Request) -> int:

@@ -33,7 +33,7 @@ from .streams import pieces
 if TYPE_CHECKING:
     from . import Mock
 
-__all__ = ["Call", "prompt_tokens"]
+__all__ = ["Call", "prompt_tokens", "understood"]
 
 
 class Call:
@@ -44,7 +44,7 @@ class Call:
         self._script = script
         self.asked = request
         losses = Losses(request, backend=mock.name)
-        self.request = _understood(request, mock, losses)
+        self.request = understood(request, mock, losses)
         self.warnings = tuple(losses.warnings)
         self.clock = Clock(Timeouts(), backend=mock.name, waits=mock.waits)
         self.number = 0
@@ -166,7 +166,7 @@ def prompt_tokens(request: Request) -> int:
     return sum(count(part) for message in request.messages for part in message.parts)
 
 
-def _understood(request: Request, mock: Mock, losses: Losses) -> Request:
+def understood(request: Request, mock: Mock, losses: Losses) -> Request:
     """Return the request without what the mock was declared not to have, after reporting it.
 
     Raises:

@@ -218,6 +218,11 @@ class OpenAI(WireBackend):
         url = self._connection.url(place, wire.path, model=wire.model)
         return url, {**self._connection.placeholders(place), **wire.headers}
 
+    @override
+    def probe(self) -> WireRequest:
+        # Azure's data plane and every compatible service list their models, too.
+        return WireRequest(path="/models", body={}, model="", api="models", origin="", method="GET")
+
     # ------------------------------------------------------------ embeddings
 
     @override

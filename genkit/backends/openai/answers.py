@@ -6,12 +6,13 @@ import base64
 import hashlib
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any, Literal
 
 from pydantic_core import from_json
 
 from ...errors import BadResponse
-from ...events import Block, Blocks, dump_json, load_json, parse_arguments
+from ...events import Block, Blocks, load_json
 from ...types import (
     Audio,
     Candidate,
@@ -28,7 +29,9 @@ from ...types import (
 )
 from ..wire import Exchange, WireRequest
 from . import failures
+from .calls import is_whole, keep_more, keep_wording, written
 from .counts import usage
+from .thinking import NAMES, Reasoning
 
 __all__ = ["Decoder", "decode"]
 
@@ -47,11 +50,9 @@ _FINISH: dict[str, Finish] = {
     "error": "error",
 }
 
-# Both names are in use for reasoning text, by some servers at once with the same text.
-_THINKING = ("reasoning_content", "reasoning")
 _MESSAGE = frozenset(
     {"role", "content", "refusal", "tool_calls", "function_call", "annotations", "audio", "images", "reasoning_details"}
-    | set(_THINKING)
+    | set(NAMES)
 )
 _CHOICE = frozenset({"index", "delta", "message", "finish_reason", "logprobs", "usage"})
 _HEAD = frozenset({"id", "object", "created", "model", "choices", "usage", "service_tier", "system_fingerprint"})
@@ -257,9 +258,8 @@ class _Answer:
         self._response_id = response_id
         self._calls: list[tuple[int | None, str, Block]] = []
         self._logprobs: list[TokenLogprob] | None = None
-        self._details: list[JSON] = []
+        self._reasoning = Reasoning()
         self._refused = False
-        self._thinking: str | None = None
         self._thought: Block | None = None
         self._audio: JSON | None = None
         self._sound: list[bytes] = []
@@ -270,7 +270,8 @@ class _Answer:
         """Take in one choice of a chunk, or of a whole answer."""
         delta = choice.get("delta") or choice.get("message") or {}
         events: list[Event] = []
-        self._reason(delta, events)
+        if thought := self._reasoning.take(delta, whole=whole):
+            self._grow("thinking", thought, events)
         self._content(delta.get("content"), events)
         if refusal := delta.get("refusal"):
             self._grow("text", refusal, events, refusal=True)
@@ -286,26 +287,32 @@ class _Answer:
         if audio := delta.get("audio"):
             self._hear(audio)
         if logprobs := choice.get("logprobs"):
-            found = [_logprob(token) for name in ("content", "refusal") for token in logprobs.get(name) or ()]
-            if self._logprobs is None:
-                self._logprobs = []
-            self._logprobs.extend(found)
+            self._weigh(logprobs)
         self.finish = _word(choice.get("finish_reason")) or self.finish
+        self._keep_rest(choice, delta)
+        return events
+
+    def _weigh(self, logprobs: JSON) -> None:
+        """Take in log-probabilities; those in the form of the old completions, as lists side by side, are kept."""
+        found = [_logprob(token) for name in ("content", "refusal") for token in logprobs.get(name) or ()]
+        odd = {name: value for name, value in logprobs.items() if name not in ("content", "refusal") and value}
+        if found or not odd:
+            self._logprobs = self._logprobs or []
+            self._logprobs.extend(found)
+        kept = self.extra.setdefault("logprobs", {}) if odd else {}
+        for name, value in odd.items():
+            before = kept.get(name)
+            kept[name] = [*before, *value] if isinstance(before, list) and isinstance(value, list) else value
+
+    def _keep_rest(self, choice: JSON, delta: JSON) -> None:
+        """Keep what has no word here."""
         if not choice.keys() <= _CHOICE:
             _keep(self.extra, choice, _CHOICE)
         if not delta.keys() <= _MESSAGE:
             _keep(self.extra, delta, _MESSAGE)
-        return events
-
-    def _reason(self, delta: JSON, events: list[Event]) -> None:
-        for detail in delta.get("reasoning_details") or ():
-            _merge_detail(self._details, detail)
-        for name in (self._thinking,) if self._thinking else _THINKING:
-            piece = delta.get(name)
-            if piece and isinstance(piece, str):
-                self._thinking = name
-                self._grow("thinking", piece, events)
-                break
+        for name in NAMES:
+            if (odd := delta.get(name)) and not isinstance(odd, str):
+                _keep(self.extra, {name: odd}, frozenset())
 
     def _content(self, content: Any, events: list[Event]) -> None:
         if isinstance(content, str):
@@ -317,13 +324,21 @@ class _Answer:
             kind = part.get("type")
             if kind == "text":
                 self._content(part["text"], events)
+                if annotations := part.get("annotations"):
+                    self._cite(annotations)
             elif kind == "thinking":
-                for thought in part.get("thinking") or ():
-                    self._grow("thinking", thought.get("text") or "", events)
+                self._think_in_parts(part.get("thinking") or (), events)
             elif kind == "refusal":
                 self._grow("text", part["refusal"], events, refusal=True)
             else:
                 self._insert(Opaque(type=str(kind), origin=self._wire.origin, native=part), events)
+
+    def _think_in_parts(self, thoughts: str | Iterable[JSON], events: list[Event]) -> None:
+        for thought in [{"text": thoughts}] if isinstance(thoughts, str) else thoughts:
+            if "text" in thought:
+                self._grow("thinking", thought["text"] or "", events)
+            else:
+                self._insert(Opaque(type=str(thought.get("type")), origin=self._wire.origin, native=thought), events)
 
     def _grow(
         self, kind: Literal["text", "thinking"], piece: str, events: list[Event], *, refusal: bool = False
@@ -340,7 +355,7 @@ class _Answer:
             block.refusal = refusal
             self._refused = self._refused or refusal
             events.append(start)
-        if kind == "thinking" and self._details and self._thought is None:
+        if kind == "thinking" and self._reasoning.details and self._thought is None:
             self._thought = block
         events.append(self.blocks.add(block, piece))
 
@@ -349,9 +364,17 @@ class _Answer:
         if block is None or block.kind == "tool_call":
             return
         # Reasoning details are whole at the end only, and belong into this part.
-        if block.kind == "thinking" and self._details:
-            return
-        events.append(self.blocks.close(block))
+        if block.kind != "thinking" or not self._reasoning.details:
+            events.append(self.blocks.close(block))
+        if block.kind == "thinking":
+            self._think_otherwise(events, final=False)
+
+    def _think_otherwise(self, events: list[Event], *, final: bool) -> None:
+        """Add what the second field for reasoning says, where it is not what the first one said."""
+        if text := self._reasoning.other(final=final):
+            block, start = self.blocks.open("thinking")
+            block.origin, block.native = self._wire.origin, {"field": self._reasoning.other_name}
+            events += [start, self.blocks.add(block, text), self.blocks.close(block)]
 
     def _insert(self, part: Any, events: list[Event]) -> None:
         self._close_last(events)
@@ -369,22 +392,20 @@ class _Answer:
     def _call(self, call: JSON, index: int | None, events: list[Event]) -> None:
         function = call.get("function") or call.get("custom") or {}
         call_id, name = _word(call.get("id")) or "", _word(function.get("name")) or ""
-        written = _written(function.get("arguments", function.get("input")))
+        piece = written(function.get("arguments", function.get("input")))
         block = self._known(index, call_id, name)
-        if block is not None and name and not call_id and _is_whole(block) and (written.strip() or name != block.name):
+        if block is not None and name and not call_id and is_whole(block) and (piece.strip() or name != block.name):
             # Some servers send whole calls, each with the same index and no id.
             block = None
         if block is None:
             block = self._open_call(call_id, name, index, events)
-            if call.get("type") == "custom":
-                block.native = {"type": "custom"}
-            # Google's route keeps the signature of a thought there, and wants it back.
-            if signed := call.get("extra_content"):
-                block.native = {"extra_content": signed}
+            if call.get("type") == "custom" or "custom" in call:
+                block.free, block.native = True, {"type": "custom"}
         elif name and name != block.name:
             # In pieces from some servers; repeated whole with every piece of the arguments by others.
             block.name += name
-        self._argue(block, written, events)
+        keep_more(block, call, function)
+        self._argue(block, piece, events)
 
     def _known(self, index: int | None, call_id: str, name: str) -> Block | None:
         """Return the call that a piece belongs to, or None when it begins another one."""
@@ -406,7 +427,7 @@ class _Answer:
         if block is None:
             block = self._open_call("", _word(call.get("name")) or "", -1, events)
             block.native = {"type": "function_call"}
-        self._argue(block, _written(call.get("arguments")), events)
+        self._argue(block, written(call.get("arguments")), events)
 
     def _open_call(self, call_id: str, name: str, index: int | None, events: list[Event]) -> Block:
         self._close_last(events)
@@ -450,11 +471,12 @@ class _Answer:
         if self._audio is not None:
             events += self.blocks.insert(self._heard())
             self._audio = None
-        if self._details:
+        if self._reasoning.details:
             self._attach_details(events)
         for _, _, block in self._calls:
-            _keep_wording(block)
+            keep_wording(block)
         events += self.blocks.end()
+        self._think_otherwise(events, final=True)
         return events
 
     def _heard(self) -> Audio:
@@ -471,18 +493,29 @@ class _Answer:
 
     def _attach_details(self, events: list[Event]) -> None:
         """Put the reasoning details, which want to be sent back, onto the reasoning they belong to."""
-        native = {"reasoning_details": self._details}
+        native = {"reasoning_details": self._reasoning.details}
         if self._thought is None:
-            thinking = Thinking(redacted=True, origin=self._wire.origin, native=native)
-            events += self.blocks.insert(thinking)
+            events += self.blocks.insert(self._redacted(native))
         else:
             self._thought.origin, self._thought.native = self._wire.origin, native
-        self._details = []
+        self._reasoning.details = []
+
+    def _redacted(self, native: JSON) -> Thinking:
+        return Thinking(redacted=True, origin=self._wire.origin, native=native)
 
     def message(self) -> Message:
-        """Return the answer's message as it stands."""
-        parts = self.blocks.parts()
-        return Message(role="assistant", parts=parts if self._audio is None else (*parts, self._heard()))
+        """Return the answer's message as it stands; of one that broke off, with what waits for its end."""
+        parts = list(self.blocks.parts())
+        if self._audio is not None:
+            parts.append(self._heard())
+        if self._reasoning.details:
+            native = {"reasoning_details": deepcopy(self._reasoning.details)}
+            if self._thought is None:
+                parts.append(self._redacted(native))
+            else:
+                at = self._thought.index
+                parts[at] = parts[at].model_copy(update={"origin": self._wire.origin, "native": native})
+        return Message(role="assistant", parts=tuple(parts))
 
     def finish_word(self) -> Finish:
         """Return why it ended, in genkit's words."""
@@ -510,48 +543,6 @@ def _logprob(token: JSON) -> TokenLogprob:
     return TokenLogprob(
         token["token"], token["logprob"], tuple(_logprob(other) for other in token.get("top_logprobs") or ())
     )
-
-
-def _written(arguments: Any) -> str:
-    """Return a piece of arguments as text; an object instead of its JSON is a known deviation."""
-    return arguments if isinstance(arguments, str) else dump_json(arguments) if arguments else ""
-
-
-def _is_whole(block: Block) -> bool:
-    """Return whether a call has its name and the whole of its arguments, so that nothing more can belong to it."""
-    if not block.name or not block.pieces or not block.pieces[-1].rstrip().endswith("}"):
-        return False
-    return parse_arguments("".join(block.pieces))[0] is not None
-
-
-def _keep_wording(block: Block) -> None:
-    """Keep the arguments as the model wrote them, where that is not how genkit would write them again.
-
-    A prompt that changes by one space is not found in the vendor's cache.
-    """
-    text = "".join(block.pieces)
-    if block.native is not None and block.native.get("type") == "custom":
-        block.native = {**block.native, "input": text}
-        return
-    try:
-        same = dump_json(load_json(text)) == text if text else True
-    except ValueError:
-        return
-    if not same:
-        block.native = {**(block.native or {}), "arguments": text}
-
-
-def _merge_detail(details: list[JSON], detail: JSON) -> None:
-    """Add a piece of OpenRouter's reasoning details: text grows, everything else is replaced."""
-    last = details[-1] if details else None
-    if last is None or any(last.get(name) != detail.get(name) for name in ("index", "type")):
-        details.append(dict(detail))
-        return
-    for name, value in detail.items():
-        if name in ("text", "summary", "data") and isinstance(value, str):
-            last[name] = (last.get(name) or "") + value
-        elif value is not None:
-            last[name] = value
 
 
 def _image(image: JSON) -> Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from ...types import Usage
@@ -18,6 +19,8 @@ def usage(counts: dict[str, Any] | None) -> Usage:
     """Return the disjoint usage for the counts of Chat Completions, in which details are parts of the sums."""
     if not counts or not isinstance(counts.get("prompt_tokens"), int):
         return Usage(raw=counts or None)
+    if not isinstance(counts.get("completion_tokens"), int):
+        return _without_completion(counts)
     prompt, completion = count(counts, "prompt_tokens"), count(counts, "completion_tokens")
     inside, within = counts.get("prompt_tokens_details"), counts.get("completion_tokens_details")
     # DeepSeek's own name for it.
@@ -45,6 +48,14 @@ def usage(counts: dict[str, Any] | None) -> Usage:
         output_image=drawn,
         raw=counts,
     )
+
+
+def _without_completion(counts: dict[str, Any]) -> Usage:
+    """Return the usage where the answer was not counted: it is what the total has beyond the prompt, or unknown."""
+    total = counts.get("total_tokens")
+    beyond = max(0, total - counts["prompt_tokens"]) if isinstance(total, int) else None
+    known = usage({**counts, "completion_tokens": beyond or 0})
+    return replace(known, output=None, raw=counts) if beyond is None else replace(known, raw=counts)
 
 
 def count(counts: Any, name: str) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...errors import InvalidRequest, Unsupported
-from ...events import dump_json
+from ...events import dump_json, parse_arguments
 from ...types import (
     Audio,
     Document,
@@ -24,6 +24,7 @@ from ...types import (
     Video,
 )
 from ..base import Losses
+from ..history import mended
 from ..services import Service
 from .models import FREE, Family
 
@@ -56,7 +57,9 @@ def encode_messages(
 ) -> list[JSON]:
     """Return the messages of a request, in order; nothing is moved and nothing left out without a report."""
     plain = _plain(messages, family)
-    return plain if plain is not None else _Conversation(messages, service, family, losses, origin).encode()
+    if plain is not None:
+        return plain
+    return _Conversation(mended(messages, losses), service, family, losses, origin).encode()
 
 
 def media_mime(part: Media, *, backend: str) -> str:
@@ -107,7 +110,7 @@ class _Conversation:
         # Calls in the form of old: id and name, since their results go by name.
         self._legacy: dict[str, str] = {}
         # Origins of reasoning that is left out, and how often.
-        self._forgotten: dict[str, int] = {}
+        self._forgotten: dict[str | None, int] = {}
         turns = [at for at, message in enumerate(messages) if message.role == "user"]
         self._running = turns[-1] if turns else -1
 
@@ -127,7 +130,10 @@ class _Conversation:
         self._flush()
         for origin, count in self._forgotten.items():
             parts = f"{count} part{'s' if count > 1 else ''}"
-            self._losses.lose("thinking", f"reasoning from {origin} cannot be sent back here ({parts})")
+            whose = "of earlier answers" if origin is None else f"from {origin}"
+            self._losses.lose("thinking", f"reasoning {whose} cannot be sent back here ({parts})")
+        if not self._out:
+            raise InvalidRequest("nothing of the prompt can be sent: give it a text", backend=self._service.name)
         return self._out
 
     def _add(self, role: str, message: Message | None, **fields: Any) -> None:
@@ -221,33 +227,37 @@ class _Conversation:
 
     def _call(self, part: ToolCall, fields: JSON, calls: list[JSON]) -> None:
         own = part.native if part.origin == self._origin and part.native else {}
-        arguments = own.get("arguments") or part.raw
-        if arguments is None:
-            arguments = dump_json(part.arguments) if part.arguments is not None else ""
+        arguments = _written(part, own.get("arguments"))
+        signed = {"extra_content": own["extra_content"]} if "extra_content" in own else {}
         if own.get("type") == "function_call":
             self._legacy[part.id] = part.name
             fields["function_call"] = {"name": part.name, "arguments": arguments}
         elif own.get("type") == "custom":
-            custom = {"name": part.name, "input": own.get("input", arguments)}
-            calls.append({"id": self._id(part.id), "type": "custom", "custom": custom})
+            custom = {"name": part.name, "input": arguments}
+            calls.append({"id": self._id(part.id), "type": "custom", "custom": custom, **signed})
         else:
-            call: JSON = {"id": self._id(part.id), "type": "function"}
-            call["function"] = {"name": part.name, "arguments": arguments}
-            if "extra_content" in own:
-                call["extra_content"] = own["extra_content"]
-            calls.append(call)
+            function = {"name": part.name, "arguments": arguments}
+            calls.append({"id": self._id(part.id), "type": "function", "function": function, **signed})
 
     def _thinking(self, part: Thinking, message: Message, fields: JSON, *, running: bool) -> None:
         if part.origin == self._origin and part.native and "reasoning_details" in part.native:
-            fields["reasoning_details"] = part.native["reasoning_details"]
+            fields["reasoning_details"] = [*fields.get("reasoning_details", ()), *part.native["reasoning_details"]]
             return
         wanted = self._service.replay_thinking
-        if wanted is not None and running and message.tool_calls and part.text:
+        if wanted and running and message.tool_calls and part.text and self._stood_in(part, wanted, message):
             fields[wanted] = fields.get(wanted, "") + part.text
             return
-        # Chat's own reasoning, which has no origin, is made anew each time; that of others told this model something.
-        if part.origin not in (None, self._origin) and (part.text or (running and message.tool_calls)):
-            self._forgotten[part.origin] = self._forgotten.get(part.origin, 0) + 1
+        if part.text or (part.origin not in (None, self._origin) and running and message.tool_calls):
+            origin = None if part.origin == self._origin else part.origin
+            self._forgotten[origin] = self._forgotten.get(origin, 0) + 1
+
+    def _stood_in(self, part: Thinking, wanted: str, message: Message) -> bool:
+        """Return whether reasoning stood in the wanted field, where an answer had texts of its own in both."""
+        fields = [self._field(other) for other in message.parts if isinstance(other, Thinking)]
+        return self._field(part) == (wanted if wanted in fields else None)
+
+    def _field(self, part: Thinking) -> str | None:
+        return part.native.get("field") if part.origin == self._origin and part.native else None
 
     def _assistant_opaque(self, part: Opaque, fields: JSON) -> None:
         native = self._opaque(part)
@@ -352,6 +362,15 @@ class _Conversation:
             return call_id
         number = int.from_bytes(_digest(call_id)[:8], "big")
         return "".join(_DIGITS[number // 36**place % 36] for place in range(length))
+
+
+def _written(part: ToolCall, said: object) -> str:
+    """Return a call's arguments: byte for byte what the model wrote, unless they were changed since."""
+    if part.arguments is None:
+        return part.raw or ""
+    if isinstance(said, str) and parse_arguments(said)[0] == part.arguments:
+        return said
+    return dump_json(part.arguments)
 
 
 def _digest(text: str) -> bytes:

@@ -28,7 +28,7 @@ from genkit.types import (
     ToolCallDelta,
     ToolResult,
 )
-from tests.backends.openai.chat_cases import chunk, request, subjects
+from tests.backends.openai.chat_cases import answered, chunk, frame, request, subjects
 from tests.farend import FarEnd, answer
 
 BOTH = pytest.mark.parametrize("api", ["chat", "responses"])
@@ -116,6 +116,16 @@ def test_reasoning_beyond_the_output_is_capped() -> None:
     assert (read.output, read.reasoning, read.total) == (0, 5, 6)
 
 
+def test_an_answer_that_was_not_counted_is_unknown_and_not_nothing() -> None:
+    for read in (usage({"prompt_tokens": 5}), read_usage({"input_tokens": 5})):
+        assert (read.input, read.output) == (5, None)
+
+
+def test_an_answer_that_was_counted_in_the_total_alone_is_what_that_has_beyond_the_prompt() -> None:
+    read = usage({"prompt_tokens": 5, "total_tokens": 12})
+    assert (read.input, read.output, read.reasoning) == (5, 7, 0)
+
+
 # ---------------------------------------------------------------- custom tools
 
 
@@ -167,6 +177,79 @@ def test_a_custom_call_of_which_the_stream_said_something_else_keeps_what_was_st
     assert [warning.subject for warning in final.warnings] == ["stream"]
     sent = wire_of("responses", "go", final.message).body["input"][1]
     assert sent == {**CUSTOM, "input": "print(1)"}
+
+
+INPUTS = pytest.mark.parametrize("text", ['{"a": 1}', '{"a":1}', "{}", "", " ", "print(1)\n", '["a"]', "half \ud83d"])
+
+
+def custom_answer(api: str, text: str) -> Response[Any]:
+    """Return the answer of a model that calls the custom tool `run` with a text."""
+    if api == "responses":
+        return decode(whole({**CUSTOM, "input": text}))
+    call = {"id": "call_1", "type": "custom", "custom": {"name": "run", "input": text}}
+    return answered({"content": None, "tool_calls": [call]}, finish_reason="tool_calls")
+
+
+def streamed_custom_answer(api: str, text: str) -> Response[Any]:
+    """Return the same answer as far as it came, character by character, before the stream broke off."""
+    decoder: Any
+    if api == "responses":
+        decoder = responses.Decoder(wire_of(api, "go"), backend="openai")
+        delta = {"type": "response.custom_tool_call_input.delta", "output_index": 0}
+        begin = {"type": "response.output_item.added", "output_index": 0, "item": {**CUSTOM, "input": ""}}
+        for event in [CREATED, begin, *({**delta, "delta": piece} for piece in text)]:
+            decoder.feed(ServerSentEvent(json.dumps(event).encode()))
+    else:
+        decoder = chat.Decoder(wire_of(api, "go"), backend="openai")
+        first = {"index": 0, "id": "call_1", "type": "custom", "custom": {"name": "run", "input": ""}}
+        for call in [first, *({"index": 0, "custom": {"input": piece}} for piece in text)]:
+            decoder.feed(frame(chunk({"tool_calls": [call]})))
+    response: Response[Any] = decoder.response(Exchange())
+    return response
+
+
+@BOTH
+@INPUTS
+@pytest.mark.parametrize("answer_of", [custom_answer, streamed_custom_answer], ids=["whole", "broken off"])
+def test_what_a_custom_tool_is_given_is_a_text_and_never_arguments(api: str, text: str, answer_of: Any) -> None:
+    (call,) = answer_of(api, text).tool_calls
+    assert (call.id, call.name, call.arguments, call.raw) == ("call_1", "run", None, text)
+
+
+@BOTH
+@INPUTS
+@pytest.mark.parametrize("answer_of", [custom_answer, streamed_custom_answer], ids=["whole", "broken off"])
+def test_what_a_custom_tool_was_given_goes_back_as_it_came(api: str, text: str, answer_of: Any) -> None:
+    sent = wire_of(api, "go", answer_of(api, text).message).body
+    if api == "responses":
+        assert (sent["input"][1]["type"], sent["input"][1]["input"]) == ("custom_tool_call", text)
+    else:
+        call = {"id": "call_1", "type": "custom", "custom": {"name": "run", "input": text}}
+        assert sent["messages"][1]["tool_calls"] == [call]
+
+
+@BOTH
+def test_a_text_for_a_custom_tool_that_was_changed_goes_back_changed(api: str) -> None:
+    message = custom_answer(api, "old").message
+    (call,) = message.tool_calls
+    sent = wire_of(api, "go", message.model_copy(update={"parts": (call.model_copy(update={"raw": "new"}),)})).body
+    assert '"new"' in json.dumps(sent)
+    assert '"old"' not in json.dumps(sent)
+
+
+@BOTH
+def test_arguments_that_were_changed_go_back_changed(api: str) -> None:
+    if api == "responses":
+        message = decode(
+            whole({"type": "function_call", "call_id": "1", "name": "f", "arguments": '{ "a": 1}'})
+        ).message
+    else:
+        function = {"name": "f", "arguments": '{ "a": 1}'}
+        message = answered({"tool_calls": [{"id": "1", "type": "function", "function": function}]}).message
+    (call,) = message.tool_calls
+    assert r"{ \"a\": 1}" in json.dumps(wire_of(api, "go", message).body)
+    changed = message.model_copy(update={"parts": (call.model_copy(update={"arguments": {"a": 2}}),)})
+    assert r"{\"a\":2}" in json.dumps(wire_of(api, "go", changed).body)
 
 
 # ---------------------------------------------------------------- the request's id

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from genkit.types import TextDelta
-from tests.backends.openai.chat_cases import DONE, answered, chunk, streamed
+from tests.backends.openai.chat_cases import DONE, answered, chunk, said, streamed
 
 Found = list[tuple[str, Any]]
 
@@ -85,3 +85,27 @@ def test_half_a_character_stays_before_the_text_that_follows_it() -> None:
     between = streamed(chunk({"content": "a"}), half, chunk({"content": " next"}), chunk({}, finish="stop"), DONE)
     assert between[1].message.text == "a\ud83d next"
     assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "a\ud83d next"
+
+
+def test_a_call_is_one_of_a_custom_tool_by_its_form_too() -> None:
+    sent = {"id": "1", "custom": {"name": "run", "input": "{}"}}
+    (call,) = answered({"tool_calls": [sent]}).tool_calls
+    assert (call.arguments, call.raw) == (None, "{}")
+
+
+def test_a_signature_that_comes_after_the_first_piece_of_a_call_goes_back_too() -> None:
+    signed = {"google": {"thought_signature": "s"}}
+    late = chunk({"tool_calls": [{"index": 0, "extra_content": signed}]})
+    _, response = streamed(piece("f", "{}", id="1"), late, chunk({}, finish="tool_calls"), DONE)
+    assert said("Hi", response.message)[1]["tool_calls"][0]["extra_content"] == signed
+
+
+def test_what_a_call_has_besides_its_usual_fields_is_kept() -> None:
+    function = {"name": "f", "arguments": "{}", "parsed": True}
+    (call,) = answered(
+        {"tool_calls": [{"id": "1", "type": "function", "function": function, "mood": "fine"}]}
+    ).tool_calls
+    assert call.native == {"more": {"mood": "fine", "parsed": True}}
+    assert said("Hi", answered({"tool_calls": [{"id": "1", "function": function}]}).message)[1]["tool_calls"] == [
+        {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    ]

@@ -71,7 +71,7 @@ _ECHO = frozenset(
         "user",
     }
 )
-_PLACED = frozenset({"id", "model", "object", "output", "output_text", "usage", "error", "status"})
+_PLACED = frozenset({"id", "model", "object", "output", "output_text", "usage", "status"})
 _LEFT_OUT = _ECHO | _PLACED
 
 _INCOMPLETE: dict[str, Finish] = {"max_output_tokens": "length", "content_filter": "refused"}

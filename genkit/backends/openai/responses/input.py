@@ -18,7 +18,6 @@ from ....types import (
     Message,
     Opaque,
     Part,
-    Request,
     Text,
     Thinking,
     ToolCall,
@@ -69,9 +68,8 @@ class Input:
         self._reasoning: set[str | None] = set()
         self._lost: dict[str, int] = {}
 
-    def fill(self, request: Request, messages: Sequence[Message]) -> list[JSON]:
-        """Return the items of `messages`, the last of the request's."""
-        before = len(request.messages) - len(messages)
+    def fill(self, messages: Sequence[Message], *, before: int) -> list[JSON]:
+        """Return the items of `messages`, which `before` others precede."""
         for index, message in enumerate(messages, start=before):
             if message.name is not None:
                 self._losses.lose("name", f"messages[{index}] has a name, and this interface has no field for it")
@@ -254,7 +252,7 @@ class Input:
             kept.pop("id", None)
         if item.get("type") == "custom_tool_call":
             self._custom.add(part.id)
-            given = dump_json(part.arguments) if part.raw is None else part.raw
+            given = dump_json(part.arguments) if part.arguments is not None else part.raw or ""
             custom: JSON = {"type": "custom_tool_call", "call_id": _call_id(part.id), "name": part.name}
             self.items.append({**custom, "input": given, **kept})
             return

@@ -241,6 +241,7 @@ class Decoder:
             call = self._reader.call({**entry, "arguments": ""}, index)
         block, start = self._blocks.open("tool_call", id=call.id, name=call.name)
         block.minted, block.origin, block.native = call.minted, call.origin, call.native
+        block.free = entry["type"] == "custom_tool_call"
         item.blocks[0] = block
         return [start, *(self._blocks.add(block, piece) for piece in item.pending)]
 
