@@ -59,6 +59,10 @@ class Options(CallDict, total=False):
         credential: A token source (Azure).
         organization: Whom OpenAI bills.
         project: Its project there.
+        region: AWS's region of Bedrock.
+        profile: The profile of AWS's files that signs in there.
+        session: Or a session of boto3 or botocore.
+        families: What Bedrock's models can do, where its table does not know; see that backend.
         device: Where a local model runs: "cpu", "cuda", "mps".
         dtype: Its number format: "float32", "bfloat16".
         revision: Which revision of a hub model.
@@ -81,6 +85,10 @@ class Options(CallDict, total=False):
     credential: Any
     organization: str | None
     project: str | None
+    region: str | None
+    profile: str | None
+    session: Any
+    families: Sequence[Mapping[str, Any]]
     device: str | None
     dtype: str | None
     revision: str | None

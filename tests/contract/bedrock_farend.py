@@ -56,8 +56,8 @@ def speak_bedrock(call: Call) -> None:
         fail(call, 404, "UnknownOperationException", f"no operation at {call.request.target}")
         return
     model, operation = unquote(found[1]), found[2]
-    body = json.loads(call.request.body)
-    if model == UNKNOWN:
+    body = json.loads(call.request.body or b"{}")
+    if model in (UNKNOWN, "none"):
         fail(call, 400, "ValidationException", "The provided model identifier is invalid.")
         return
     if operation == "invoke":

@@ -37,6 +37,7 @@ __all__ = ["Bedrock"]
 JSON = dict[str, Any]
 
 _ORIGIN = "bedrock/converse"
+_NOBODY = "none"
 # AWS allows five minutes; a signature that is refused within less has another fault.
 _SKEW_S = 60.0
 _UNDER_WAY_S = 10.0
@@ -206,6 +207,12 @@ class Bedrock(WireBackend):
     def placeholders(self, wire: WireRequest) -> tuple[str, Mapping[str, str]]:
         place = self._connection.place(wire.model, strict=False)
         return f"{place.base}{wire.path}", {**_HEADERS, **self._connection.placeholders(place), **wire.headers}
+
+    @override
+    def probe(self) -> WireRequest:
+        # There is no such model, which the far end says after it has looked at the signature.
+        path = requests.path_of(_NOBODY, "converse", backend=self.name)
+        return WireRequest(path=path, body={}, model=_NOBODY, api="converse", origin=_ORIGIN)
 
     # ------------------------------------------------------------ embeddings
 

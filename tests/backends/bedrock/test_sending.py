@@ -272,6 +272,36 @@ class TestStreams:
             assert not [t.name for t in threading.enumerate() if t.name.startswith("asyncio_") and t.name not in names]
 
 
+class TestHealth:
+    def test_a_far_end_that_takes_the_signature_is_ready_and_no_model_was_asked(self) -> None:
+        with FarEnd(speak_bedrock) as far, LLM(f"bedrock:{NOVA}", base_url=far.url, region=REGION) as llm:
+            health = llm.health()
+            assert (health.state, health.address) == ("ready", f"{far.url}/model/none/converse")
+
+    def test_a_signature_that_is_not_taken_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+        with FarEnd(speak_bedrock) as far, LLM(f"bedrock:{NOVA}", base_url=far.url, region=REGION) as llm:
+            assert llm.health().state == "refused"
+
+    def test_without_a_region_it_is_unconfigured(self) -> None:
+        health = Bedrock().health(online=False)
+        assert (health.state, "AWS_REGION" in health.message) == ("unconfigured", True)
+        assert Bedrock(region=REGION).health(online=False).state == "configured"
+
+
+class TestChecks:
+    def test_everything_that_would_be_lost_is_told_beforehand(self) -> None:
+        llm = LLM(f"bedrock:{LLAMA}", on_unsupported="warn")
+        found = llm.check("Hi", stop="END", seed=1, tool_choice="required", n=2)
+        assert sorted((item.kind, item.subject) for item in found) == [
+            ("dropped", "n"),
+            ("dropped", "seed"),
+            ("error", "stop"),
+            ("error", "tool_choice"),
+        ]
+        assert llm.check("Hi") == ()
+
+
 class TestCounting:
     def test_tokens_are_counted_by_the_models_own_id(self) -> None:
         with FarEnd(speak_bedrock) as far:
