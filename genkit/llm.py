@@ -67,6 +67,9 @@ class Options(CallDict, total=False):
         credentials: An object of google-auth (Vertex AI).
         api_version: Version of Google's API.
         families: Rows that say what a vendor's models can do, looked at before the built-in ones.
+        region: AWS's region of Bedrock.
+        profile: The profile of AWS's files that signs in there.
+        session: Or a session of boto3 or botocore.
         device: Where a local model runs: "cpu", "cuda", "mps".
         dtype: Its number format: "float32", "bfloat16".
         revision: Which revision of a hub model.
@@ -94,6 +97,9 @@ class Options(CallDict, total=False):
     credentials: Any
     api_version: str | None
     families: Sequence[Mapping[str, Any]] | None
+    region: str | None
+    profile: str | None
+    session: Any
     device: str | None
     dtype: str | None
     revision: str | None

@@ -53,6 +53,12 @@ TABLE: dict[str, Row] = {
     ),
     "google": Row("genkit.backends.google:Google", _GOOGLE),
     "vertex": Row("genkit.backends.google:Google", _GOOGLE | {"project", "location", "credentials"}),
+    "bedrock": Row(
+        "genkit.backends.bedrock:Bedrock",
+        _WIRE | {"region", "profile", "session", "client", "families"},
+        {"botocore": "bedrock"},
+        "a model's id, an inference profile's, or an ARN",
+    ),
     **{name: Row("genkit.backends.openai:OpenAI", _OPENAI) for name in SERVICES},
 }
 

@@ -191,6 +191,11 @@ class Losses:
         elif self._policy == "warn":
             self.warnings.append(CallWarning(kind=kind, subject=subject, message=f"{subject} {kind}: {why}"))
 
+    def note(self, subject: str, message: str) -> None:
+        """Report something that the caller may want to know, and that loses nothing; never an error."""
+        if self._policy != "ignore":
+            self.warnings.append(CallWarning(kind="note", subject=subject, message=message))
+
     def settings(self, settings: Settings, supported: frozenset[str] | set[str], *, where: str) -> set[str]:
         """Return the names of the given settings to send, after reporting those that `where` does not have."""
         given = settings.given()
