@@ -208,8 +208,9 @@ class Bedrock(WireBackend):
                 headers["authorization"] = f"Bearer {identity}"
         else:
             target = target_of(url)
+            host = headers.get("host", target.where)
             headers |= self._signer.sign(
-                identity, place.region, host=target.where, path=target.path, content=content, headers=headers
+                identity, place.region, host=host, path=target.path, content=content, headers=headers
             )
         return HttpRequest(url=url, headers=headers, content=content)
 
