@@ -147,12 +147,14 @@ def interactions(vendor: Vendor, name: str) -> list[Interaction]:
 
 def _interaction(vendor: Vendor, name: str, number: int, backend: str, item: JSON) -> Interaction:
     request, response = item["request"], item["response"]
-    body = request.get("body")
-    interface = vendor.interface(request["method"], request["path"], body if isinstance(body, dict) else {})
-    api, other = interface.api, interface.other or not isinstance(body, dict)
+    body = _object(request.get("body"))
+    interface = vendor.interface(request["method"], request["path"], body or {})
+    api, other = interface.api, interface.other
     packed = response.get("body_b64")
     content = base64.b64decode(packed) if packed is not None else (response.get("text") or "").encode()
-    if response["status"] == 200 and not content and not other:
+    if not other and body is None:
+        api, other = f"{api}: recorded with a torn request", True
+    elif not other and response["status"] == 200 and not content:
         api, other = f"{api}: recorded without a body", True
     return Interaction(
         cassette=name,
@@ -163,11 +165,20 @@ def _interaction(vendor: Vendor, name: str, number: int, backend: str, item: JSO
         path=request["path"],
         model=interface.model,
         streams=interface.streams,
-        asked=body if isinstance(body, dict) else {},
+        asked=body or {},
         status=response["status"],
         headers={key.lower(): value for key, value in response["headers"].items()},
         content=content,
     )
+
+
+def _object(body: Any) -> JSON | None:
+    """Return a body that is a JSON object, or the text of one; None for others."""
+    try:
+        body = json.loads(body) if isinstance(body, str) else body
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
 
 
 def served(interaction: Interaction, route: str, content: bytes | None = None, *, plain: bool = False) -> JSON:

@@ -35,7 +35,7 @@ from .exchanges import Outcome
 from .reader import Choice, Reading
 from .vendor import Vendor
 
-__all__ = ["answer", "cut", "failure", "stream"]
+__all__ = ["answer", "broke_down", "cut", "failure", "stream"]
 
 JSON = dict[str, Any]
 
@@ -79,6 +79,10 @@ def _response(vendor: Vendor, interaction: Interaction, reading: Reading, respon
         words = vendor.finish_words(interaction.api, choice)
         for problem in _candidate(words, choice, candidate):
             yield f"answer {number}: {problem}"
+        origins = {str(part.origin) for part in candidate.message.parts if part.native is not None or part.origin}
+        # An address may follow, where each one has data of its own.
+        if {origin.partition("@")[0] for origin in origins} - {f"{interaction.backend}/{interaction.api}"}:
+            yield f"answer {number}: what is the vendor's own is marked {sorted(origins)}"
         for name in _missing(choice.rest, (response.native, candidate.model_dump()["message"])):
             yield f"answer {number}: {name!r} is nowhere in it, recorded {_short(choice.rest[name])}"
     native = response.native or {}
@@ -107,6 +111,7 @@ def _candidate(words: set[str], choice: Choice, candidate: Candidate) -> Iterato
             "refusal": (choice.refusal, "".join(part.text for part in texts if part.refusal)),
             "citations": (choice.citations, [citation for part in texts for citation in part.citations]),
             "logprobs": (choice.logprobs, _logprobs(candidate.logprobs)),
+            "likeliest": (choice.likeliest, [_logprobs(token.top) for token in candidate.logprobs or ()]),
             "images": (choice.images, [part.data for part in parts if isinstance(part, Image)]),
             "audio": (choice.audio, [part.data for part in parts if isinstance(part, Audio)]),
             "items": (
@@ -312,20 +317,41 @@ def _pieces(start: BlockStart, joined: str, part: Any) -> Iterator[str]:
             pass
 
 
-def cut(reading: Reading, outcome: Outcome, *, over: bool) -> list[str]:
+def cut(reading: Reading, outcome: Outcome, *, over: bool | None) -> list[str]:
     """Check what came of a stream that broke off.
 
     Args:
         reading: Of the whole stream.
         outcome: Of the broken one.
-        over: Whether what arrived is a whole answer.
+        over: Whether what arrived is a whole answer; None where both may be said.
     """
+    if over is None and outcome.error is None:
+        return []
     if over:
         return [] if outcome.error is None else [f"the terminator had passed, yet it raised {outcome.error!r}"]
     if outcome.error is None:
         return ["a stream that broke off passed for a whole answer"]
     if not isinstance(outcome.error, errors.StreamInterrupted | errors.ConnectionFailed):
         return [f"raised {outcome.error!r}"]
+    return _partial(reading, outcome)
+
+
+def broke_down(reading: Reading, outcome: Outcome, kind: type[errors.GenkitError]) -> list[str]:
+    """Check what came of a stream in which the vendor reported an error.
+
+    Args:
+        reading: Of the whole stream, as it was before.
+        outcome: Of the stream with the error in it.
+        kind: What the error is.
+    """
+    if type(outcome.error) is not kind:
+        return [f"became {outcome.error!r}, not {kind.__name__}"]
+    return _partial(reading, outcome)
+
+
+def _partial(reading: Reading, outcome: Outcome) -> list[str]:
+    """Check that an error holds what had arrived of an answer."""
+    assert outcome.error is not None
     problems = []
     partial = outcome.error.response
     if partial is None:

@@ -36,7 +36,7 @@ class Choice:
     Attributes:
         finish: The vendor's own words for why it ended.
         items: Types of the vendor's further items, in order.
-        tokens: Entries with "token" and "logprob", in order; None where none were sent.
+        tokens: Entries with "token", "logprob" and "top_logprobs", in order; None where none were sent.
         rest: The answer's own further fields, to be found again in some place.
     """
 
@@ -55,7 +55,16 @@ class Choice:
     @property
     def logprobs(self) -> list[tuple[str, float]] | None:
         """Token and log-probability, in order."""
-        return None if self.tokens is None else [(token["token"], token["logprob"]) for token in self.tokens]
+        return None if self.tokens is None else _pairs(self.tokens)
+
+    @property
+    def likeliest(self) -> list[list[tuple[str, float]]]:
+        """Per token the likeliest ones in its place."""
+        return [_pairs(token.get("top_logprobs") or []) for token in self.tokens or []]
+
+
+def _pairs(entries: list[JSON]) -> list[tuple[str, float]]:
+    return [(entry["token"], entry["logprob"]) for entry in entries]
 
 
 @dataclass

@@ -54,7 +54,7 @@ def streams(conversation: Conversation) -> list[Interaction]:
     """Return the interactions that were answered by a whole stream."""
     found = [interaction for interaction, _ in conversation.replayable() if interaction.is_stream]
     readings = [(interaction, reading_of(conversation.vendor, interaction)) for interaction in found]
-    return [interaction for interaction, reading in readings if reading.terminated and reading.error is None]
+    return [interaction for interaction, reading in readings if reading.whole and reading.error is None]
 
 
 def sent(conversation: Conversation) -> list[Interaction]:
@@ -65,6 +65,18 @@ def sent(conversation: Conversation) -> list[Interaction]:
 
 def named(interaction: Interaction, problems: list[str], what: str = "") -> list[str]:
     return [f"{interaction.label}{what}: {problem}" for problem in problems]
+
+
+def unlisted(
+    conversation: Conversation, tally: Tally, what: str, interaction: Interaction, problems: list[str]
+) -> list[str]:
+    """Return the problems that are not listed with a reason; a listed one that is gone is a problem, too."""
+    place = f"{interaction.cassette}[{interaction.number}]"
+    reason = conversation.vendor.listed.get((what, place))
+    if reason is None:
+        return named(interaction, problems)
+    tally.add("listed differences", f"{what} {place}: {reason}")
+    return [] if problems else named(interaction, [f"{what} is listed as different, and differs no more"])
 
 
 def test_every_recorded_request_is_known_by_what_it_is(conversation: Conversation, tally: Tally) -> None:
@@ -124,7 +136,7 @@ def test_the_body_sent_is_the_body_recorded(conversation: Conversation, tally: T
             tally.add("bodies: accepted differences", f"{interaction.backend} {reason}")
         how = "differ" if left else "as recorded, up to accepted differences" if reasons else "as recorded"
         tally.add("bodies", f"{interaction.backend} {interaction.api}: {how}")
-        problems += named(interaction, left)
+        problems += unlisted(conversation, tally, "body", interaction, left)
     report(problems)
 
 
@@ -137,6 +149,20 @@ def test_a_request_goes_to_the_vendors_route_with_its_credential(conversation: C
             problems += named(interaction, [f"went to {outcome.path!r}, not {route!r}"])
         if not {key, "content-type"} <= outcome.headers:
             problems += named(interaction, [f"went with headers {sorted(outcome.headers)}"])
+    report(problems)
+
+
+def test_the_plan_of_a_request_is_what_was_sent(conversation: Conversation) -> None:
+    problems = []
+    for interaction in sent(conversation):
+        request, outcome = conversation.translated(interaction).request, conversation.outcome(interaction)
+        if not isinstance(request, Request) or interaction.counts:
+            continue
+        plan = conversation.backend(interaction).plan(request, stream=interaction.streams)
+        if plan.body != outcome.sent or not plan.url.endswith(outcome.path):
+            problems += named(interaction, [f"planned {plan.url} {plan.body}, sent {outcome.path} {outcome.sent}"])
+        if {name.lower() for name in plan.headers} - outcome.headers:
+            problems += named(interaction, [f"planned headers {sorted(plan.headers)}, sent {sorted(outcome.headers)}"])
     report(problems)
 
 
@@ -199,19 +225,24 @@ def places(frames: int) -> list[int]:
     return sorted({0, 1, frames // 2, frames - 2, frames - 1} & set(range(frames)))
 
 
-def broken(vendor: Vendor, interaction: Interaction) -> Iterator[tuple[dict[str, Any], bool, str]]:
-    """Yield the ways to break a stream: options for the call, whether the answer is whole all the same, and a name."""
-    frames = cassettes.replay_server().frames(interaction.content, interaction.headers["content-type"])
+def broken(vendor: Vendor, interaction: Interaction) -> Iterator[tuple[dict[str, Any], bool | None, str]]:
+    """Yield the ways to break a stream: options for the call, whether the answer is whole all the same, and a name.
+
+    None stands for either: the answer said why it ended, and then the connection was lost before the vendor's end.
+    """
+    frames = cassettes.replay_server().frames(interaction.content, interaction.kind)
+    entire = vendor.read(interaction, interaction.content)
     for count in places(len(frames)):
         arrived = b"".join(frames[:count])
         reading = vendor.read(interaction, arrived)
-        yield {"cut_after": count}, reading.terminated, f" connection lost after {count} of {len(frames)} frames"
+        lost = reading.terminated or (None if reading.whole and not vendor.says_end else False)
+        yield {"cut_after": count}, lost, f" connection lost after {count} of {len(frames)} frames"
         # One more answer may begin after all others have ended.
-        if reading.whole and len(reading.choices) < len(reading_of(vendor, interaction).choices):
+        if reading.whole and len(reading.choices) < len(entire.choices):
             continue
         yield {"content": arrived}, reading.whole, f" body ended after {count} of {len(frames)} frames"
-    whole = {"content": interaction.content + b"\n\n: the end\n\n", "cut_after": len(frames)}
-    yield whole, True, " connection lost after the terminator"
+    more = {"content": interaction.content + vendor.epilogue, "cut_after": len(frames)}
+    yield more, entire.terminated or None, " connection lost after the terminator"
 
 
 def test_a_broken_stream_is_an_error_that_holds_what_arrived(conversation: Conversation) -> None:
@@ -235,6 +266,28 @@ def test_a_broken_async_stream_is_an_error_that_holds_what_arrived(conversation:
         problems += named(
             interaction, checks.cut(reading_of(conversation.vendor, interaction), outcome, over=over), what
         )
+    report(problems)
+
+
+def test_an_error_inside_a_stream_has_its_kind_and_holds_what_arrived(conversation: Conversation) -> None:
+    problems = []
+    for interaction in streams(conversation):
+        frames = cassettes.replay_server().frames(interaction.content, interaction.kind)
+        report_of_error, kind = conversation.vendor.breakdown(interaction)
+        for count in (0, len(frames) // 2):
+            outcome = conversation.call(interaction, content=b"".join([*frames[:count], report_of_error]))
+            found = checks.broke_down(reading_of(conversation.vendor, interaction), outcome, kind)
+            problems += named(interaction, found, f" error after {count} of {len(frames)} frames")
+    report(problems)
+
+
+def test_damage_to_the_frames_of_a_stream_is_an_error_that_holds_what_arrived(conversation: Conversation) -> None:
+    problems = []
+    for interaction in streams(conversation):
+        for content, kind in conversation.vendor.damaged(interaction.content):
+            outcome = conversation.call(interaction, content=content)
+            found = checks.broke_down(reading_of(conversation.vendor, interaction), outcome, kind)
+            problems += named(interaction, found)
     report(problems)
 
 
@@ -282,7 +335,7 @@ def test_an_answer_goes_back_as_it_came(conversation: Conversation, tally: Tally
         found = conversation.vendor.unlike_answer(interaction, reading, turn)
         how = "differ" if found else "as they came"
         tally.add("answers sent back", f"{interaction.backend} {interaction.api}: {how}")
-        problems += named(interaction, found)
+        problems += unlisted(conversation, tally, "sent back", interaction, found)
     report(problems)
 
 
@@ -301,5 +354,5 @@ def test_an_answer_goes_back_as_the_recorded_client_sent_it(conversation: Conver
             found = conversation.vendor.unlike_client(sent, turn)
             how = "not as" if found else "as"
             tally.add("answers sent back", f"{interaction.backend} {interaction.api}: {how} the recorded client did")
-            problems += named(interaction, found)
+            problems += unlisted(conversation, tally, "client's turn", interaction, found)
     report(problems)

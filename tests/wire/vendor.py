@@ -43,6 +43,8 @@ class Vendor(abc.ABC):
         accepted: The accepted differences between a body recorded and a body sent, each with its reason.
         fields: Where a setting stands in a body, as dotted paths, where it is not its own name.
         says_end: Whether a stream has a terminator of its own, so that a connection lost before it is always an error.
+        epilogue: What may come after the terminator, and is not read.
+        listed: Known differences one by one: what is compared and where, with the reason; strict, both ways.
     """
 
     backends: ClassVar[Mapping[str, str]]
@@ -50,6 +52,8 @@ class Vendor(abc.ABC):
     accepted: ClassVar[tuple[tuple[str, Rule], ...]]
     fields: ClassVar[Mapping[str, tuple[str, ...]]]
     says_end: ClassVar[bool] = True
+    listed: ClassVar[Mapping[tuple[str, str], str]] = {}
+    epilogue: ClassVar[bytes] = b"\n\n: the end\n\n"
 
     # What was recorded.
 
@@ -83,9 +87,20 @@ class Vendor(abc.ABC):
     def failure(self, status: int, error: JSON) -> tuple[type[errors.GenkitError], str | None]:
         """Return what kind of failure an error object is, and its code."""
 
+    @abc.abstractmethod
+    def breakdown(self, interaction: Interaction) -> tuple[bytes, type[errors.GenkitError]]:
+        """Return how the vendor reports in mid-stream that something is wrong, and what that is."""
+
+    def damaged(self, content: bytes) -> Iterator[tuple[bytes, type[errors.GenkitError]]]:
+        """Yield a stream with faults that the vendor's framing reveals, and what they are."""
+        yield from ()
+
     def variants(self, content: bytes) -> Iterator[bytes]:
-        """Yield the same stream in other bytes."""
-        yield content
+        """Yield the same stream in other bytes: other line ends, and comments."""
+        lines = content.replace(b"\r\n", b"\n")
+        dripping = b"\xef\xbb\xbf: hello\n\n" + lines.replace(b"\n\n", b"\n: still here\n\n")
+        for end in (b"\r\n", b"\r"):
+            yield dripping.replace(b"\n", end)
 
     def compare(self, recorded: JSON, sent: JSON, warnings: Sequence[CallWarning] = ()) -> tuple[list[str], list[str]]:
         """Return the reasons of the accepted differences between two bodies, and the differences that are not."""

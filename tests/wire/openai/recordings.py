@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
@@ -109,10 +110,10 @@ class OpenAIRecordings(Vendor):
         return kind or (errors.ServerError if status >= 500 else errors.GenkitError), code
 
     @override
-    def variants(self, content: bytes) -> Iterator[bytes]:
-        dripping = b"\xef\xbb\xbf: hello\n\n" + content.replace(b"\n\n", b"\n: still here\n\n")
-        for end in (b"\r\n", b"\r"):
-            yield dripping.replace(b"\n", end)
+    def breakdown(self, interaction: Interaction) -> tuple[bytes, type[errors.GenkitError]]:
+        error = {"message": "The server had an error.", "type": "server_error", "code": "server_error", "param": None}
+        event = {"error": error} if interaction.api == "chat" else {**error, "type": "error", "sequence_number": 9}
+        return b"data: " + json.dumps(event).encode() + b"\n\n", errors.ServerError
 
     @override
     def place(self, interaction: Interaction) -> Hashable:
