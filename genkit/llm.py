@@ -27,6 +27,7 @@ from .types import (
     EmbedRequest,
     Features,
     Health,
+    Media,
     Plan,
     Request,
     Response,
@@ -43,13 +44,14 @@ if TYPE_CHECKING:
 __all__ = ["LLM", "Options"]
 
 T = TypeVar("T")
+PartT = TypeVar("PartT", bound=Media)
 
 
 @dataclass(frozen=True, slots=True)
 class _Connection:
     """What one backend and its policies are made of.
 
-    `way` are the options that lead through the user's network; they stay when the backend changes. Both it and
+    `way` are the options of the user's network; they stay when the backend changes. Both it and
     `options` may hold secrets.
     """
 
@@ -194,7 +196,7 @@ class LLM:
         """Return a copy with other options; an option of None says nothing.
 
         It shares the connections, and the limits, as far as what they are made of stays the same. A model of another
-        backend gets no key, address or headers of this one, but still goes through its `proxy`, `ca` and `http_client`.
+        backend gets no key, address or headers of this one, but keeps its `proxy`, `ca`, `http_client` and `fetch`.
         """
         given: dict[str, Any] = dict(options)
         old = self._core.connection
@@ -365,6 +367,25 @@ class LLM:
     def plan(self, prompt: Prompt, *, stream: bool = False, **options: Unpack[AskDict]) -> Plan:
         """Return the exact HTTP request that a call would send, and what was changed for it; nothing is sent."""
         return self._core.stack.plan(self._request(prompt, options), stream=stream)
+
+    def upload(self, part: PartT) -> PartT:
+        """Put the bytes of a part into the vendor's file service, and return the part with their id there instead.
+
+        For files too large to be sent with each request, or sent often. They stay with the vendor until they expire or
+        are deleted there: nothing is uploaded unless this is called. It needs the vendor's SDK.
+
+        Raises:
+            Unsupported: If the vendor has no file service, or it does not take such a file.
+        """
+        done: Any = self._core.source().upload(part, self._model)
+        made: PartT = done
+        return made
+
+    async def aupload(self, part: PartT) -> PartT:
+        """Async twin of `upload`."""
+        done: Any = await self._core.source().aupload(part, self._model)
+        made: PartT = done
+        return made
 
     def check(self, prompt: Prompt, **options: Unpack[AskDict]) -> tuple[CallWarning, ...]:
         """Return everything about a call that could not be as asked, before any of it is sent or paid for.

@@ -9,7 +9,7 @@ from .backends import Backend, find
 from .backends.options import check_options
 from .errors import ConfigError, UnknownSetting, suggest
 from .prompts import CallDict
-from .types import Settings
+from .types import FetchPolicy, Settings
 
 if TYPE_CHECKING:
     from .llm import LLM
@@ -29,10 +29,18 @@ class Options(CallDict, total=False):
         ca: Certificates to trust: a file, a directory, or an `ssl.SSLContext`.
         headers: Further HTTP headers.
         max_bytes: Longest answer to read, in bytes; by default 256 MiB.
+        fetch: What may be fetched for a vendor that takes no URLs: a `FetchPolicy`, or False for nothing.
         api: Which of the vendor's interfaces: "auto", "responses" or "chat".
         credential: A token source (Azure).
         organization: Whom OpenAI bills.
-        project: Its project there.
+        project: Its project there, or Google Cloud's.
+        location: Where Vertex AI runs the model.
+        credentials: An object of google-auth (Vertex AI).
+        api_version: Version of Google's API.
+        families: Rows that say what a vendor's models can do, looked at before the built-in ones.
+        region: AWS's region of Bedrock.
+        profile: The profile of AWS's files that signs in there.
+        session: Or a session of boto3 or botocore.
         device: Where a local model runs: "cpu", "cuda", "mps".
         dtype: Its number format: "float32", "bfloat16".
         revision: Which revision of a hub model.
@@ -52,10 +60,18 @@ class Options(CallDict, total=False):
     ca: Any
     headers: Mapping[str, str] | None
     max_bytes: int | None
+    fetch: FetchPolicy | bool
     api: Literal["auto", "responses", "chat"]
     credential: Any
     organization: str | None
     project: str | None
+    location: str | None
+    credentials: Any
+    api_version: str | None
+    families: Sequence[Mapping[str, Any]] | None
+    region: str | None
+    profile: str | None
+    session: Any
     device: str | None
     dtype: str | None
     revision: str | None
@@ -70,8 +86,8 @@ class Options(CallDict, total=False):
 ASKING = frozenset({"system", "on_unsupported", "require", "extra"})
 _POLICIES = frozenset({"retries", "fallback", "concurrency", "requests_per_minute"})
 _SETTINGS = frozenset(Settings.model_fields)
-# What leads out of the user's network is the same whoever is asked.
-_WAY = frozenset({"proxy", "ca", "http_client", "max_bytes"})
+# What leads out of the user's network, and what may come in, is the same whoever is asked.
+_WAY = frozenset({"proxy", "ca", "http_client", "max_bytes", "fetch"})
 
 
 def separate(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:

@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from genkit import LLM, errors
+from genkit.backends import load
 from genkit.backends.mock import Mock
 from genkit.backends.openai import OpenAI
 from genkit.errors import ConfigError
@@ -121,3 +122,14 @@ def test_an_answer_beyond_max_bytes_is_refused_and_the_message_names_the_option(
 def test_what_an_llm_is_made_of_shows_no_secret() -> None:
     llm = LLM("openai:gpt-5", api_key="hidden", headers={"x": "hidden"}, proxy="http://u:hidden@p:1")
     assert "hidden" not in repr(llm._core.connection) + repr(llm._core)
+
+
+@pytest.mark.parametrize("name", ["openai", "azure", "google", "vertex", "bedrock", "ollama"])
+def test_every_backend_on_the_wire_takes_over_where_it_may_go_and_what_it_may_fetch(name: str) -> None:
+    made: Any = LLM("groq:m", fetch=False, **WAY).with_(f"{name}:m")._core.source()
+    assert made.transport._route.proxy_for(Target("https", "x", 443, "/")) == Proxy("127.0.0.1", 9)
+    assert (made.transport._ca, made.transport._max_bytes, made.fetch) == (
+        "/nowhere.pem",
+        5,
+        load("groq", fetch=False).fetch,
+    )

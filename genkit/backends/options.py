@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from ..errors import ConfigError
+from ..types import FetchPolicy
 
 __all__ = ["check_options"]
 
@@ -74,8 +75,13 @@ _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "an object with get_token(scope), as azure-identity has them",
         lambda value: callable(getattr(value, "get_token", None)),
     ),
+    "fetch": ("a FetchPolicy, True or False", lambda value: isinstance(value, FetchPolicy | bool)),
     "organization": _TEXT,
     "project": _TEXT,
+    "location": _TEXT,
+    "api_version": _TEXT,
+    "region": _TEXT,
+    "profile": _TEXT,
     "device": _TEXT,
     "dtype": _TEXT,
     "revision": _TEXT,

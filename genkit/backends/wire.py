@@ -9,32 +9,31 @@ from __future__ import annotations
 
 import abc
 import asyncio
-import math
+import functools
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
-from pydantic_core import to_json
 from typing_extensions import override
 
 from ..errors import (
     AuthenticationFailed,
-    BadResponse,
     GenkitError,
-    InvalidRequest,
     PermissionDenied,
     StreamClosed,
     StreamInterrupted,
     Transient,
 )
-from ..events import dump_json, load_json, replay
+from ..events import dump_json, fold, replay
+from ..media import Fetcher, by_url, held_places, show_places
 from ..transport import Abort, AsyncByteStream, ByteStream, HttpRequest, HttpResponse, Transport
 from ..transport.messages import masked_url
 from ..transport.sse import SSEParser
-from ..types import CallWarning, Done, Event, Health, Plan, Request, Response, Timeouts, Timing
+from ..types import CallWarning, Done, Event, FetchPolicy, Health, Media, Plan, Request, Response, Timeouts, Timing
 from .base import Backend
+from .body import body_bytes, first_words, misshapen, parse_object
 
 __all__ = ["Decoder", "Exchange", "WireBackend", "WireRequest", "body_bytes", "first_words", "parse_object"]
 
@@ -98,9 +97,15 @@ class Decoder(Protocol):
 
 
 class WireBackend(Backend):
-    """Base of the backends behind HTTP."""
+    """Base of the backends behind HTTP.
+
+    Attributes:
+        transport: How it sends.
+        fetch: What may be fetched for it where it takes no URL; False for nothing. Set by the constructor.
+    """
 
     transport: Transport
+    fetch: FetchPolicy | Literal[False] = FetchPolicy()
 
     @abc.abstractmethod
     def encode(self, request: Request, *, stream: bool) -> WireRequest:
@@ -138,8 +143,42 @@ class WireBackend(Backend):
         """Async twin of `sign`; one that may block moves to a thread here."""
         return self.sign(wire, content)
 
+    # ------------------------------------------------------------ media by URL
+
+    def fetches(self, part: Media, model: str) -> bool:  # noqa: ARG002  # for those that do
+        """Return whether this backend cannot take the part's URL, and wants the bytes instead. Pure."""
+        return False
+
+    def wanted(self, request: Request) -> list[Media]:
+        """Return the parts whose URLs `fetches` wants replaced, as far as the policy lets them be."""
+        found = by_url(request.messages)
+        if not found:
+            return found
+        return [
+            part
+            for part in found
+            if (self.fetch or (part.url or "")[:5].lower() == "data:") and self.fetches(part, request.model)
+        ]
+
+    def fetched(self, request: Request, *, abort: Abort | None = None) -> Request:
+        """Return the request with the bytes of its `wanted` media: what comes before each `encode` of a call."""
+        wanted = self.wanted(request)
+        return self._fetcher.fill(request, wanted, abort=abort) if wanted else request
+
+    async def afetched(self, request: Request) -> Request:
+        """Async twin of `fetched`."""
+        wanted = self.wanted(request)
+        return await self._fetcher.afill(request, wanted) if wanted else request
+
+    @functools.cached_property
+    def _fetcher(self) -> Fetcher:
+        return Fetcher(self.transport, self.fetch or FetchPolicy())
+
     @override
     def plan(self, request: Request, *, stream: bool = False) -> Plan:
+        wanted = self.wanted(request)
+        policy = self.fetch or FetchPolicy()
+        request, marks, notes = held_places(request, wanted, policy) if wanted else (request, {}, [])
         wire = self.encode(request, stream=stream)
         body_bytes(wire.body)  # raises for what could not be sent
         url, headers = self.placeholders(wire)
@@ -148,8 +187,8 @@ class WireBackend(Backend):
             api=wire.api,
             url=masked_url(url),
             headers={**headers},
-            body=wire.body,
-            warnings=wire.warnings,
+            body=show_places(wire.body, marks) if marks else wire.body,
+            warnings=(*wire.warnings, *notes),
         )
 
     def probe(self) -> WireRequest:
@@ -215,13 +254,13 @@ class WireBackend(Backend):
 
     @override
     def generate(self, request: Request) -> Response[Any]:
-        wire = self.encode(request, stream=False)
+        wire = self.encode(self.fetched(request), stream=False)
         data, exchange = self.exchange(wire)
         return self.decoded(wire, data, exchange)
 
     @override
     async def agenerate(self, request: Request) -> Response[Any]:
-        wire = self.encode(request, stream=False)
+        wire = self.encode(await self.afetched(request), stream=False)
         data, exchange = await self.aexchange(wire)
         return self.decoded(wire, data, exchange)
 
@@ -233,40 +272,53 @@ class WireBackend(Backend):
             self._name(error)
             raise
         except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
-            misshapen = _misshapen(error, dump_json(data).encode())
-            misshapen.request_id = self.request_id(exchange.headers)
-            self._name(misshapen)
-            raise misshapen from error
+            bad = misshapen(error, dump_json(data).encode())
+            bad.request_id = self.request_id(exchange.headers)
+            self._name(bad)
+            raise bad from error
 
     @override
     def stream(self, request: Request) -> Iterator[Event]:
-        return WireStream(self, self.encode(request, stream=True))
+        return WireStream(self, request if self.wanted(request) else self.encode(request, stream=True))
 
     @override
     def astream(self, request: Request) -> AsyncIterator[Event]:
-        return AsyncWireStream(self, self.encode(request, stream=True))
+        return AsyncWireStream(self, request if self.wanted(request) else self.encode(request, stream=True))
 
     @override
     def close(self) -> None:
         self.transport.close()
+        if "_fetcher" in self.__dict__:
+            self._fetcher.close()
 
     @override
     async def aclose(self) -> None:
         await self.transport.aclose()
         self.transport.close()
+        if "_fetcher" in self.__dict__:
+            await self._fetcher.aclose()
 
 
 # ---------------------------------------------------------------- streams
 
 
 class _Reading:
-    """What the sync and the async stream share: from bytes to events, and what an end means."""
+    """What the sync and the async stream share: from bytes to events, and what an end means.
 
-    def __init__(self, backend: WireBackend, wire: WireRequest) -> None:
+    Args:
+        backend: Whose stream it is.
+        asked: What is sent; or a request whose media are to be fetched first, when the stream is read.
+    """
+
+    _wire: WireRequest
+    _decoder: Decoder
+
+    def __init__(self, backend: WireBackend, asked: WireRequest | Request) -> None:
         self._backend = backend
-        self._wire = wire
+        self._unfetched = asked if isinstance(asked, Request) else None
+        if not isinstance(asked, Request):
+            self._begin(asked)
         self._parser = backend.parser()
-        self._decoder = backend.decoder(wire)
         self._ready: deque[Event] = deque()
         self._over = False
         self._sniffed = False
@@ -276,8 +328,15 @@ class _Reading:
         self._first: float | None = None
         self._headers: Mapping[str, str] = {}
 
+    def _begin(self, wire: WireRequest) -> None:
+        self._wire = wire
+        self._decoder = self._backend.decoder(wire)
+        self._unfetched = None
+
     def partial(self) -> Response[Any]:
         """Return what has arrived so far."""
+        if self._unfetched is not None:
+            return fold(())
         total = time.perf_counter() - self._clock
         return self._decoder.response(Exchange(self._headers, Timing(self._started, self._first, total)))
 
@@ -294,7 +353,7 @@ class _Reading:
         except GenkitError as error:
             self._failure = error
         except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
-            self._failure = _misshapen(error, getattr(frame, "data", b""))
+            self._failure = misshapen(error, getattr(frame, "data", b""))
             self._failure.__cause__ = error
         if ready and self._first is None:
             self._first = time.perf_counter() - self._clock
@@ -370,8 +429,8 @@ class WireStream(_Reading):
 
     _bytes: ByteStream | None = None
 
-    def __init__(self, backend: WireBackend, wire: WireRequest) -> None:
-        super().__init__(backend, wire)
+    def __init__(self, backend: WireBackend, asked: WireRequest | Request) -> None:
+        super().__init__(backend, asked)
         self._abort = Abort()
 
     def __iter__(self) -> Iterator[Event]:
@@ -413,6 +472,9 @@ class WireStream(_Reading):
                     self._finish()
 
     def _open(self) -> ByteStream:
+        if self._unfetched is not None:
+            request = self._backend.fetched(self._unfetched, abort=self._abort)
+            self._begin(self._backend.encode(request, stream=True))
         http = self._backend.sign(self._wire, body_bytes(self._wire.body))
         source = self._bytes = self._backend.transport.open(http, self._wire.timeouts, abort=self._abort)
         self._headers = source.headers
@@ -483,6 +545,9 @@ class AsyncWireStream(_Reading):
     async def _open(self) -> AsyncByteStream:
         self._opener = asyncio.current_task()
         try:
+            if self._unfetched is not None:
+                request = await self._backend.afetched(self._unfetched)
+                self._begin(self._backend.encode(request, stream=True))
             http = await self._backend.asign(self._wire, body_bytes(self._wire.body))
             source = self._bytes = await self._backend.transport.aopen(http, self._wire.timeouts)
         except asyncio.CancelledError:
@@ -509,85 +574,3 @@ class AsyncWireStream(_Reading):
             self._opener.cancel()
         if self._bytes is not None:
             await self._bytes.aclose()
-
-
-# ---------------------------------------------------------------- bytes and JSON
-
-
-def body_bytes(body: JSON) -> bytes:
-    """Return a request body as JSON bytes.
-
-    Raises:
-        InvalidRequest: For what JSON in UTF-8 cannot hold: lone surrogates, NaN and infinities; it says where.
-    """
-    try:
-        content = to_json(body)
-    except ValueError as error:
-        raise InvalidRequest(_unsendable(body) or f"the request is not JSON: {error}") from error
-    # to_json writes NaN as a bare word, which is no JSON; only then is the slow search worth it.
-    if (b"NaN" in content or b"Infinity" in content) and (where := _unsendable(body)):
-        raise InvalidRequest(where)
-    return content
-
-
-def _unsendable(value: Any, path: str = "body") -> str | None:
-    match value:
-        case str():
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                pass
-            else:
-                return None
-            at = next((i for i, c in enumerate(value) if "\ud800" <= c <= "\udfff"), None)
-            if at is not None:
-                return (
-                    f"{path} holds a lone surrogate {value[at]!r} at character {at}, which UTF-8 cannot carry; "
-                    "clean the text, for example with text.encode('utf-8', 'replace').decode()"
-                )
-        case float():
-            if not math.isfinite(value):
-                return f"{path} is {value}, which JSON cannot carry"
-        case dict():
-            found = (
-                _unsendable(item, f"{path}.{key}") or _unsendable(key, f"{path} key") for key, item in value.items()
-            )
-            return next((text for text in found if text), None)
-        case list() | tuple():
-            found = (_unsendable(item, f"{path}[{i}]") for i, item in enumerate(value))
-            return next((text for text in found if text), None)
-        case _:
-            pass
-    return None
-
-
-def parse_object(content: bytes, headers: Mapping[str, str], *, request_id: str | None = None) -> JSON:
-    """Return a JSON object out of an answer with status 200.
-
-    Raises:
-        BadResponse: If it is anything else, such as a proxy's HTML page; it quotes the beginning.
-    """
-    try:
-        data = load_json(content)
-    except ValueError as error:
-        kind = headers.get("content-type", "no content type")
-        message = f"the answer is not JSON ({kind}): {first_words(content)!r}; is the base URL right?"
-        raise BadResponse(message, sent=True, request_id=request_id) from error
-    if not isinstance(data, dict):
-        message = f"the answer is JSON, but not an object: {first_words(content)!r}; is the base URL right?"
-        raise BadResponse(message, sent=True, request_id=request_id)
-    return data
-
-
-def first_words(content: bytes, limit: int = 200) -> str:
-    """Return the beginning of a body, for an error message."""
-    text = content[: limit * 4].decode("utf-8", "replace").strip()
-    return text if len(text) <= limit else text[:limit] + "..."
-
-
-def _misshapen(error: Exception, content: bytes) -> BadResponse:
-    return BadResponse(
-        f"the answer does not have the form that this API documents ({type(error).__name__}: {error}): "
-        f"{first_words(content)!r}",
-        sent=True,
-    )

@@ -25,7 +25,7 @@ from ..errors import GenkitError
 from . import failures
 from .body import AsyncByteStream, Body
 from .deadline import Deadline
-from .messages import HttpRequest, HttpResponse, Target, lower_headers, refuse_redirect, target_of, wire_headers
+from .messages import Admit, HttpRequest, HttpResponse, Target, lower_headers, refuse_redirect, target_of, wire_headers
 from .route import Proxy, Route
 
 if TYPE_CHECKING:
@@ -58,12 +58,16 @@ class AsyncEngine:
         route: Which proxy a host is reached through.
         tls: Gives the TLS context.
         max_bytes: Limit of a decoded body.
+        admit: Refuses addresses; see `Transport`.
     """
 
-    def __init__(self, route: Route, tls: Callable[[], ssl.SSLContext], *, max_bytes: int) -> None:
+    def __init__(
+        self, route: Route, tls: Callable[[], ssl.SSLContext], *, max_bytes: int, admit: Admit | None = None
+    ) -> None:
         self._route = route
         self._tls = tls
         self._max_bytes = max_bytes
+        self._admit = admit
         self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
         _engines.add(self)
         # Holds the pools and not the engine; runs before the collector would finalise the sessions.
@@ -84,7 +88,7 @@ class AsyncEngine:
         secure = target.scheme == "https"
         if proxy is not None and proxy.authorization and not secure:
             headers.append(("Proxy-Authorization", proxy.authorization))
-        pool = self._pools.get(asyncio.get_running_loop()) or await _open_pool(self._pools)
+        pool = self._pools.get(asyncio.get_running_loop()) or await _open_pool(self._pools, self._admit)
         wire = _Wire(request, headers, self._tls() if secure else None, proxy)
         return _Exchange(pool.session, wire, limits, target=target)
 
@@ -107,7 +111,8 @@ class AsyncEngine:
 
     def _head(self, exchange: _Exchange, response: aiohttp.ClientResponse) -> tuple[dict[str, str], Body]:
         headers = lower_headers(response.headers.items())
-        refuse_redirect(response.status, headers, exchange.target)
+        if self._admit is None:
+            refuse_redirect(response.status, headers, exchange.target)
         exchange.refuse_for_proxy(response.status)
         return headers, Body(headers, max_bytes=self._max_bytes, where=exchange.where)
 
@@ -139,11 +144,11 @@ class _Pool(NamedTuple):
     holder: AsyncGenerator[aiohttp.ClientSession, None]
 
 
-async def _open_pool(pools: dict[asyncio.AbstractEventLoop, _Pool]) -> _Pool:
+async def _open_pool(pools: dict[asyncio.AbstractEventLoop, _Pool], admit: Admit | None) -> _Pool:
     """Make the pool of the running loop, and drop those of loops that were closed without notice."""
     loop = asyncio.get_running_loop()
     dead = [pools.pop(other) for other in list(pools) if other.is_closed()]
-    holder = _hold(pools, loop)
+    holder = _hold(pools, loop, admit)
     pool = pools[loop] = _Pool(await anext(holder), holder)
     for old in dead:
         # On a closed loop this only marks it: its sockets went with the loop.
@@ -152,11 +157,11 @@ async def _open_pool(pools: dict[asyncio.AbstractEventLoop, _Pool]) -> _Pool:
 
 
 async def _hold(
-    pools: dict[asyncio.AbstractEventLoop, _Pool], loop: asyncio.AbstractEventLoop
+    pools: dict[asyncio.AbstractEventLoop, _Pool], loop: asyncio.AbstractEventLoop, admit: Admit | None
 ) -> AsyncGenerator[aiohttp.ClientSession, None]:
     """Hold the session of a loop: `asyncio.run` finalises asynchronous generators before it closes the loop."""
     session = aiohttp.ClientSession(
-        connector=_Connector(limit=0, keepalive_timeout=_IDLE_SECONDS),
+        connector=_Connector(limit=0, keepalive_timeout=_IDLE_SECONDS, admit=admit),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=_NO_LIMITS,
         trust_env=False,
@@ -307,6 +312,11 @@ class _Exchange:
         self.timer: _Timer | None = None
 
     @property
+    def direct(self) -> bool:
+        """Whether no proxy stands between."""
+        return self._wire.proxy is None
+
+    @property
     def where(self) -> str:
         """The far end, for messages."""
         return self.target.where
@@ -431,8 +441,9 @@ def _fail(payload: aiohttp.StreamReader | None, cause: BaseException | None) -> 
 class _Connector(aiohttp.TCPConnector):
     """aiohttp's pool, which tells the exchange what it got."""
 
-    def __init__(self, *, limit: int, keepalive_timeout: float) -> None:
+    def __init__(self, *, limit: int, keepalive_timeout: float, admit: Admit | None) -> None:
         super().__init__(limit=limit, keepalive_timeout=keepalive_timeout)
+        self._admit = admit
         self._process = os.getpid()
         self._factory = functools.partial(_Protocol, loop=self._loop)  # type: ignore[assignment]  # a subclass of its own
 
@@ -447,13 +458,33 @@ class _Connector(aiohttp.TCPConnector):
         exchange = _current()
         if exchange is not None:
             assert isinstance(connection.protocol, _Protocol)
+            try:
+                self._admit_peer(connection, exchange)
+            except BaseException:
+                connection.close()
+                raise
             exchange.connected(connection.protocol)
         return connection
+
+    def _admit_peer(self, connection: Any, exchange: _Exchange) -> None:
+        """Check who is at the other end before anything is sent, should an aiohttp to come resolve names elsewhere."""
+        if self._admit is not None and exchange.direct:
+            peer = connection.transport.get_extra_info("peername")
+            self._admit(exchange.target.host, [str(peer[0])])
 
     @override
     async def _get(self, key: ConnectionKey, traces: Any) -> Any:
         exchange = _current()
         return None if exchange is not None and exchange.fresh else await super()._get(key, traces)
+
+    @override
+    async def _resolve_host(self, host: str, port: int, traces: Any = None) -> Any:
+        # The one place that all addresses pass, those written as numbers in the URL and those cached included.
+        found = await super()._resolve_host(host, port, traces=traces)
+        exchange = _current()
+        if self._admit is not None and (exchange is None or exchange.direct):
+            self._admit(host, [entry["host"] for entry in found])
+        return found
 
     @override
     async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> ResponseHandler:

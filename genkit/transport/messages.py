@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from ..errors import BadResponse, ConfigError
 
-__all__ = ["HttpRequest", "HttpResponse", "Target", "lower_headers", "refuse_redirect", "target_of", "wire_headers"]
+__all__ = [
+    "Admit",
+    "HttpRequest",
+    "HttpResponse",
+    "Target",
+    "lower_headers",
+    "refuse_redirect",
+    "target_of",
+    "wire_headers",
+]
+
+Admit: TypeAlias = Callable[[str, Sequence[str]], None]
 
 _SECRET = frozenset(
     {"authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key", "x-amz-security-token", "cookie"}
