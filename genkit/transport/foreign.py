@@ -196,7 +196,6 @@ class _Stream(ByteStream):
 
     @override
     def _read(self) -> bytes | None:
-        self._deadline.left()
         try:
             return next(self._chunks, None)
         except self._exchange.failures as error:

@@ -108,6 +108,18 @@ class TestTimeouts:
                 _read_events(stream)
         assert caught.value.phase == "total"
 
+    def test_chunks_that_have_arrived_already_do_not_extend_a_limit(self, engine: Engine) -> None:
+        def script(call: Call) -> None:
+            call.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 2_000)
+            call.end()
+
+        with FarEnd(script) as far:
+            stream = engine.open(far.url, Timeouts(total=0.2))
+            time.sleep(0.3)
+            with pytest.raises(errors.Timeout) as caught:
+                list(stream)
+        assert caught.value.phase == "total"
+
     def test_the_total_limit_ends_a_call_that_waits(self, engine: Engine) -> None:
         with FarEnd(lambda call: call.hold()) as far, pytest.raises(errors.Timeout) as caught:
             engine.send(far.url, Timeouts(total=0.1))
