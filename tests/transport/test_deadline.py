@@ -161,6 +161,13 @@ class TestTimeouts:
         with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(errors.Timeout) as caught:
             engine.send(f"https://127.0.0.1:{silent.getsockname()[1]}", Timeouts(connect=0.15))
         assert (caught.value.phase, caught.value.sent) == ("connect", False)
+        assert "connected, but no TLS within 0.15 s" in str(caught.value)
+
+    def test_a_tunnel_that_does_not_come_about_is_not_taken_for_a_handshake(self, engine: Engine) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            engine.use(proxy=f"http://127.0.0.1:{silent.getsockname()[1]}")
+            with pytest.raises(errors.Timeout, match=r"no connection within 0\.15 s"):
+                engine.send("https://127.0.0.1:1", Timeouts(connect=0.15))
 
     def test_a_server_that_does_not_read_a_large_body_is_a_timeout(self, engine: Engine) -> None:
         with socket.create_server(("127.0.0.1", 0)) as deaf, pytest.raises(errors.Timeout) as caught:

@@ -178,6 +178,40 @@ class TestRefusals:
         ):
             engine.send(far.url, Timeouts(first=2))
 
+    @pytest.mark.parametrize("wire", [b"SSH-2.0-OpenSSH_9\r\n", b"220 mail.example ESMTP\r\n", b"\x15\x03\x01"])
+    def test_a_server_of_another_kind_that_hangs_up_is_a_bad_response_too(self, engine: Engine, wire: bytes) -> None:
+        with (
+            FarEnd(lambda call: (call.send(wire), call.hang_up())) as far,
+            pytest.raises(errors.BadResponse, match="does not speak HTTP") as caught,
+        ):
+            engine.send(far.url, Timeouts(first=2))
+        assert "\n" not in str(caught.value)
+
+    def test_a_server_of_another_kind_is_not_waited_for(self, engine: Engine) -> None:
+        with (
+            FarEnd(lambda call: (call.send(b"SSH-2.0-OpenSSH_9\r\n"), call.hold())) as far,
+            pytest.raises(errors.BadResponse, match="does not speak HTTP"),
+        ):
+            engine.send(far.url, Timeouts(first=2))
+
+    def test_an_answer_that_comes_byte_by_byte_is_read(self, engine: Engine) -> None:
+        def script(call: Call) -> None:
+            for byte in b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n":
+                call.send(bytes([byte]))
+                call.sleep(0.001)
+
+        with FarEnd(script) as far:
+            assert engine.send(far.url).status == 200
+
+    def test_an_answer_that_says_twice_where_it_ends_is_a_bad_response(self, engine: Engine) -> None:
+        def script(call: Call) -> None:
+            call.head(200, {"content-length": "2"})
+            call.chunk(b"{}")
+            call.end()
+
+        with FarEnd(script) as far, pytest.raises(errors.BadResponse, match="does not speak HTTP"):
+            engine.send(far.url)
+
     def test_a_malformed_chunk_is_a_bad_response(self, engine: Engine) -> None:
         with (
             FarEnd(lambda call: (call.head(), call.chunk(b"ok"), call.send(b"zz\r\nboom"), call.hold())) as far,
@@ -196,6 +230,15 @@ class TestRefusals:
 
 
 class TestBrokenConnections:
+    def test_what_a_library_says_of_it_stands_on_one_line(self, engine: Engine) -> None:
+        with (
+            FarEnd(lambda call: (call.head(length=9), call.send(b"short"), call.hang_up())) as far,
+            pytest.raises(errors.ConnectionFailed) as caught,
+        ):
+            engine.send(far.url)
+        assert "\n" not in str(caught.value)
+        assert "400" not in str(caught.value).replace(str(far.port), "")
+
     def test_a_refused_connection_is_connection_failed_and_nothing_was_sent(self, engine: Engine) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
