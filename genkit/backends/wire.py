@@ -9,34 +9,41 @@ from __future__ import annotations
 
 import abc
 import asyncio
-import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
-from pydantic_core import to_json
 from typing_extensions import override
 
 from ..errors import (
     AuthenticationFailed,
-    BadResponse,
     GenkitError,
-    InvalidRequest,
     PermissionDenied,
     StreamClosed,
     StreamInterrupted,
     Transient,
 )
-from ..events import dump_json, load_json, replay
+from ..events import dump_json, replay
 from ..transport import Abort, AsyncByteStream, ByteStream, HttpRequest, HttpResponse, Transport
-from ..transport.messages import masked_url
+from ..transport.messages import masked, masked_bytes, masked_url
 from ..transport.sse import SSEParser
 from ..types import CallWarning, Done, Event, Health, Plan, Request, Response, Timeouts, Timing
 from .base import Backend
+from .payload import body_bytes, first_words, misshapen, parse_object, shortened
+from .signing import asign_in_time, sign_in_time
 
-__all__ = ["Decoder", "Exchange", "WireBackend", "WireRequest", "body_bytes", "first_words", "parse_object"]
+__all__ = [
+    "Decoder",
+    "Exchange",
+    "WireBackend",
+    "WireRequest",
+    "body_bytes",
+    "first_words",
+    "parse_object",
+    "shortened",
+]
 
 JSON = dict[str, Any]
 
@@ -67,10 +74,17 @@ class WireRequest:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What a decoder may want to know of the HTTP exchange beside the body."""
+    """What a decoder may want to know of the HTTP exchange beside the body.
+
+    Attributes:
+        headers: Of the answer, names in lower case.
+        timing: When what came.
+        request: What was sent; no error may quote its secrets.
+    """
 
     headers: Mapping[str, str] = field(default_factory=dict)
     timing: Timing | None = None
+    request: HttpRequest | None = field(default=None, repr=False)
 
 
 class Decoder(Protocol):
@@ -120,7 +134,7 @@ class WireBackend(Backend):
 
     @abc.abstractmethod
     def sign(self, wire: WireRequest, content: bytes) -> HttpRequest:
-        """Add base URL and credential. May block to refresh a token."""
+        """Add base URL and credential. May block to refresh a token; what waits for it is held to the time limits."""
 
     @abc.abstractmethod
     def placeholders(self, wire: WireRequest) -> tuple[str, Mapping[str, str]]:
@@ -133,6 +147,13 @@ class WireBackend(Backend):
     def parser(self) -> Any:
         """Return the framing of this vendor's streams: `feed(bytes)` gives frames for the decoder."""
         return SSEParser()
+
+    def may_wait(self) -> bool:
+        """Whether `sign` may wait now: for a token to be fetched, or for a function of the user's.
+
+        It runs in a thread then, within the time limits of the call; a backend that says no, where it can, saves that.
+        """
+        return True
 
     async def asign(self, wire: WireRequest, content: bytes) -> HttpRequest:
         """Async twin of `sign`; one that may block moves to a thread here."""
@@ -162,14 +183,14 @@ class WireBackend(Backend):
         state: Literal["ready", "configured", "unconfigured", "refused", "unreachable"] = "unconfigured"
         try:
             address = masked_url(self.placeholders(wire)[0])
-            http = self.sign(wire, b"")
+            http, _ = sign_in_time(self, replace(wire, timeouts=_PROBE_TIMEOUTS), b"")
             state, message = "configured", "there is a credential, or none is needed; the far end was not asked"
             if online:
                 state = "unreachable"
                 reply = self.transport.send(replace(http, content=b"", method=wire.method), _PROBE_TIMEOUTS)
                 state, message = "ready", f"it answers (status {reply.status})"
                 if reply.status in {400, 401, 403}:
-                    failure = self.failure(reply.status, reply.headers, reply.content)
+                    failure = self.refusal(reply.status, reply.headers, reply.content, http)
                     if isinstance(failure, AuthenticationFailed | PermissionDenied):
                         state, message = "refused", str(failure)
         except GenkitError as error:
@@ -181,34 +202,49 @@ class WireBackend(Backend):
     def exchange(self, wire: WireRequest) -> tuple[JSON, Exchange]:
         """Send and return the JSON answer; every call that is not a stream goes through here."""
         started, clock = time.time(), time.perf_counter()
+        http: HttpRequest | None = None
         try:
-            http = self.sign(wire, body_bytes(wire.body))
-            reply = self.transport.send(http, wire.timeouts)
-            return self._read(reply, started, clock)
+            http, limits = sign_in_time(self, wire, body_bytes(wire.body))
+            reply = self.transport.send(http, limits)
+            return self._read(reply, http, started, clock)
         except GenkitError as error:
-            self._name(error)
+            self.name_error(error, http)
             raise
 
     async def aexchange(self, wire: WireRequest) -> tuple[JSON, Exchange]:
         """Async twin of `exchange`."""
         started, clock = time.time(), time.perf_counter()
+        http: HttpRequest | None = None
         try:
-            http = await self.asign(wire, body_bytes(wire.body))
-            reply = await self.transport.asend(http, wire.timeouts)
-            return self._read(reply, started, clock)
+            http, limits = await asign_in_time(self, wire, body_bytes(wire.body))
+            reply = await self.transport.asend(http, limits)
+            return self._read(reply, http, started, clock)
         except GenkitError as error:
-            self._name(error)
+            self.name_error(error, http)
             raise
 
-    def _read(self, reply: HttpResponse, started: float, clock: float) -> tuple[JSON, Exchange]:
+    def _read(self, reply: HttpResponse, http: HttpRequest, started: float, clock: float) -> tuple[JSON, Exchange]:
         if reply.status >= 400:
-            raise self.failure(reply.status, reply.headers, reply.content)
+            raise self.refusal(reply.status, reply.headers, reply.content, http)
         total = time.perf_counter() - clock
-        data = parse_object(reply.content, reply.headers, request_id=self.request_id(reply.headers))
-        return data, Exchange(reply.headers, Timing(started, total, total))
+        data = parse_object(reply.content, reply.headers, request_id=self.request_id(reply.headers), request=http)
+        return data, Exchange(reply.headers, Timing(started, total, total), http)
 
-    def _name(self, error: GenkitError) -> None:
+    def refusal(self, status: int, headers: Mapping[str, str], body: bytes, http: HttpRequest) -> GenkitError:
+        """Return `failure` of a body that may quote the request, without the request's secrets."""
+        # Here already: once a body is cut, half a key would be left at its end.
+        error = self.failure(status, headers, masked_bytes(body, http.secrets()))
+        self.name_error(error, http)
+        return error
+
+    def name_error(self, error: GenkitError, request: HttpRequest | None) -> None:
+        """Give an error that leaves here its backend, and a message without secrets that is no longer than is read."""
         error.backend = error.backend or self.name
+        secrets = () if request is None else request.secrets()
+        error.code = error.code and masked(error.code, secrets)
+        message = shortened(masked(error.message, secrets))
+        if message != error.message:
+            error.message, error.args = message, (message, *error.args[1:])
 
     # ------------------------------------------------------------ the four ways to ask
 
@@ -229,13 +265,13 @@ class WireBackend(Backend):
         try:
             return self.decode(wire, data, exchange)
         except GenkitError as error:
-            self._name(error)
+            self.name_error(error, exchange.request)
             raise
         except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
-            misshapen = _misshapen(error, dump_json(data).encode())
-            misshapen.request_id = self.request_id(exchange.headers)
-            self._name(misshapen)
-            raise misshapen from error
+            wrong = misshapen(error, dump_json(data).encode(), exchange.request)
+            wrong.request_id = self.request_id(exchange.headers)
+            self.name_error(wrong, exchange.request)
+            raise wrong from error
 
     @override
     def stream(self, request: Request) -> Iterator[Event]:
@@ -274,6 +310,7 @@ class _Reading:
         self._clock = time.perf_counter()
         self._first: float | None = None
         self._headers: Mapping[str, str] = {}
+        self._request: HttpRequest | None = None
 
     def partial(self) -> Response[Any]:
         """Return what has arrived so far."""
@@ -293,7 +330,7 @@ class _Reading:
         except GenkitError as error:
             self._failure = error
         except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
-            self._failure = _misshapen(error, getattr(frame, "data", b""))
+            self._failure = misshapen(error, getattr(frame, "data", b""), self._request)
             self._failure.__cause__ = error
         if ready and self._first is None:
             self._first = time.perf_counter() - self._clock
@@ -328,9 +365,10 @@ class _Reading:
 
     def _whole(self, content: bytes) -> None:
         """Turn a plain JSON answer, where a stream was asked for, into the same events."""
-        data = parse_object(content, self._headers, request_id=self._backend.request_id(self._headers))
+        request_id = self._backend.request_id(self._headers)
+        data = parse_object(content, self._headers, request_id=request_id, request=self._request)
         total = time.perf_counter() - self._clock
-        exchange = Exchange(self._headers, Timing(self._started, total, total))
+        exchange = Exchange(self._headers, Timing(self._started, total, total), self._request)
         response = self._backend.decoded(self._wire, data, exchange)
         self._ready.extend(replay(response))
         self._over = True
@@ -338,7 +376,7 @@ class _Reading:
     def _failed(self, error: GenkitError) -> GenkitError:
         """Give an error its facts: backend, and the part of the answer that arrived."""
         self._over = True
-        error.backend = error.backend or self._backend.name
+        self._backend.name_error(error, self._request)
         error.request_id = error.request_id or self._backend.request_id(self._headers)
         if self._first is None:
             return error
@@ -412,11 +450,14 @@ class WireStream(_Reading):
                     self._finish()
 
     def _open(self) -> ByteStream:
-        http = self._backend.sign(self._wire, body_bytes(self._wire.body))
-        source = self._bytes = self._backend.transport.open(http, self._wire.timeouts, abort=self._abort)
+        content = body_bytes(self._wire.body)
+        http, limits = sign_in_time(self._backend, self._wire, content, ended=lambda: self._over)
+        # Without its body, which may be large, for as long as the stream lasts.
+        self._request = replace(http, content=b"")
+        source = self._bytes = self._backend.transport.open(http, limits, abort=self._abort)
         self._headers = source.headers
         if source.status >= 400:
-            raise self._backend.failure(source.status, source.headers, source.read())
+            raise self._backend.refusal(source.status, source.headers, source.read(), http)
         return source
 
     def close(self) -> None:
@@ -482,8 +523,9 @@ class AsyncWireStream(_Reading):
     async def _open(self) -> AsyncByteStream:
         self._opener = asyncio.current_task()
         try:
-            http = await self._backend.asign(self._wire, body_bytes(self._wire.body))
-            source = self._bytes = await self._backend.transport.aopen(http, self._wire.timeouts)
+            http, limits = await asign_in_time(self._backend, self._wire, body_bytes(self._wire.body))
+            self._request = replace(http, content=b"")
+            source = self._bytes = await self._backend.transport.aopen(http, limits)
         except asyncio.CancelledError:
             if not self._aborted or self._opener is None:
                 raise
@@ -496,7 +538,7 @@ class AsyncWireStream(_Reading):
             raise self._was_closed()
         self._headers = source.headers
         if source.status >= 400:
-            raise self._backend.failure(source.status, source.headers, await source.read())
+            raise self._backend.refusal(source.status, source.headers, await source.read(), http)
         return source
 
     async def aclose(self) -> None:
@@ -508,85 +550,3 @@ class AsyncWireStream(_Reading):
             self._opener.cancel()
         if self._bytes is not None:
             await self._bytes.aclose()
-
-
-# ---------------------------------------------------------------- bytes and JSON
-
-
-def body_bytes(body: JSON) -> bytes:
-    """Return a request body as JSON bytes.
-
-    Raises:
-        InvalidRequest: For what JSON in UTF-8 cannot hold: lone surrogates, NaN and infinities; it says where.
-    """
-    try:
-        content = to_json(body)
-    except ValueError as error:
-        raise InvalidRequest(_unsendable(body) or f"the request is not JSON: {error}") from error
-    # to_json writes NaN as a bare word, which is no JSON; only then is the slow search worth it.
-    if (b"NaN" in content or b"Infinity" in content) and (where := _unsendable(body)):
-        raise InvalidRequest(where)
-    return content
-
-
-def _unsendable(value: Any, path: str = "body") -> str | None:
-    match value:
-        case str():
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                pass
-            else:
-                return None
-            at = next((i for i, c in enumerate(value) if "\ud800" <= c <= "\udfff"), None)
-            if at is not None:
-                return (
-                    f"{path} holds a lone surrogate {value[at]!r} at character {at}, which UTF-8 cannot carry; "
-                    "clean the text, for example with text.encode('utf-8', 'replace').decode()"
-                )
-        case float():
-            if not math.isfinite(value):
-                return f"{path} is {value}, which JSON cannot carry"
-        case dict():
-            found = (
-                _unsendable(item, f"{path}.{key}") or _unsendable(key, f"{path} key") for key, item in value.items()
-            )
-            return next((text for text in found if text), None)
-        case list() | tuple():
-            found = (_unsendable(item, f"{path}[{i}]") for i, item in enumerate(value))
-            return next((text for text in found if text), None)
-        case _:
-            pass
-    return None
-
-
-def parse_object(content: bytes, headers: Mapping[str, str], *, request_id: str | None = None) -> JSON:
-    """Return a JSON object out of an answer with status 200.
-
-    Raises:
-        BadResponse: If it is anything else, such as a proxy's HTML page; it quotes the beginning.
-    """
-    try:
-        data = load_json(content)
-    except ValueError as error:
-        kind = headers.get("content-type", "no content type")
-        message = f"the answer is not JSON ({kind}): {first_words(content)!r}; is the base URL right?"
-        raise BadResponse(message, sent=True, request_id=request_id) from error
-    if not isinstance(data, dict):
-        message = f"the answer is JSON, but not an object: {first_words(content)!r}; is the base URL right?"
-        raise BadResponse(message, sent=True, request_id=request_id)
-    return data
-
-
-def first_words(content: bytes, limit: int = 200) -> str:
-    """Return the beginning of a body, for an error message."""
-    text = content[: limit * 4].decode("utf-8", "replace").strip()
-    return text if len(text) <= limit else text[:limit] + "..."
-
-
-def _misshapen(error: Exception, content: bytes) -> BadResponse:
-    return BadResponse(
-        f"the answer does not have the form that this API documents ({type(error).__name__}: {error}): "
-        f"{first_words(content)!r}",
-        sent=True,
-    )

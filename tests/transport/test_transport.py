@@ -20,6 +20,7 @@ import pytest
 
 from genkit import errors
 from genkit.transport import HttpRequest, Transport
+from genkit.transport.messages import masked, masked_bytes
 from genkit.types import Timeouts
 from tests.farend import Call, FarEnd, answer
 
@@ -411,6 +412,22 @@ class TestValues:
         request = HttpRequest(f"https://u:{secret}@h/p?key={secret}", dict.fromkeys(names, secret), secret.encode())
         assert secret not in repr(request)
         assert re.search(r"h/p\?", repr(request))
+
+    def test_the_repr_of_a_request_shows_no_value_that_is_not_known_to_be_harmless(self) -> None:
+        names = ["ocp-apim-subscription-key", "cf-access-client-secret", "x-amz-signature", "x-sig", "X-Session"]
+        request = HttpRequest("http://h/p?sid=SECRET&alt=sse&SECRET#SECRET", dict.fromkeys(names, "SECRET"))
+        assert "SECRET" not in repr(request)
+        assert "http://h/p?sid=***&alt=sse&***," in repr(request)
+        assert all(f"{name!r}: '***'" in repr(request) for name in names)
+        assert "'accept': 'a/b'" in repr(HttpRequest("http://h", {"accept": "a/b"}))
+
+    def test_the_secrets_of_a_request_are_taken_out_of_what_quotes_it(self) -> None:
+        headers = {"authorization": "Bearer 1234567890", "x-short": "ordinary", "x-tiny": "word", "accept": "text/html"}
+        request = HttpRequest("http://h/?key=abc%2Fdefgh&alt=eventstream", headers)
+        said = "Bearer 1234567890 or 1234567890, abc/defgh or abc%2Fdefgh; word text/html eventstream"
+        shown = "*** or ***, *** or ***; word text/html eventstream"
+        assert masked(said, request.secrets()) == shown
+        assert masked_bytes(said.encode(), request.secrets()) == shown.encode()
 
     def test_two_connections_settings_exclude_a_client(self) -> None:
         with pytest.raises(errors.ConfigError, match="http_client"):

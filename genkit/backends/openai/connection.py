@@ -9,7 +9,6 @@ import asyncio
 import importlib
 import inspect
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -21,7 +20,9 @@ from weakref import WeakKeyDictionary
 from pydantic import SecretStr
 
 from ...errors import AuthenticationFailed, ConfigError, GenkitError, MissingCredential
-from ...transport.messages import quoted_url
+from ...transport.messages import is_public, quoted_url
+from ...transport.waiting import in_thread
+from ..keys import acalled, called
 from ..services import SERVICES, Service
 
 __all__ = ["Connection", "Credential", "Place", "TokenSource"]
@@ -29,7 +30,6 @@ __all__ = ["Connection", "Credential", "Place", "TokenSource"]
 ENTRA_SCOPE = "https://cognitiveservices.azure.com/.default"
 _ENTRA_VARIABLE = "AZURE_OPENAI_AD_TOKEN"
 _EARLY_S = 300.0
-_SECRET_NAME = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
 _ENDPOINTS = ("/chat/completions", "/responses", "/embeddings")
 
 
@@ -106,7 +106,7 @@ class TokenSource:
             return ready
         credential = self._credential
         if credential is None or not _is_async(credential):
-            return await asyncio.to_thread(self.get)
+            return await in_thread(self.get, name="genkit-credential")
         async with self._loops.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
             ready = self.ready()
             if ready is not None:
@@ -378,6 +378,12 @@ class Connection:
             self._authorize(headers, place, key)
         return {**headers, **self._headers}
 
+    def may_wait(self) -> bool:
+        """Whether `headers` may have to ask a function, or to fetch a token."""
+        if isinstance(self._key, SecretStr) or (self._key is None and self._client is None and self._tokens is None):
+            return False
+        return not self._authorized() and self._key_at_hand(self.place(strict=False)) is None
+
     def placeholders(self, place: Place) -> dict[str, str]:
         """Return the headers with names where secrets would stand."""
         headers = self._common(place)
@@ -386,9 +392,9 @@ class Connection:
             if key is not None:
                 self._authorize(headers, place, key)
         hidden = {
-            name: f"<headers[{name!r}]>" if _SECRET_NAME.search(name) else value
+            name: f"<headers[{name!r}]>"
             for name, value in {**headers, **self._headers}.items()
-            if name in self._secret_candidates()
+            if name in self._secret_candidates() and value and not is_public(name)
         }
         return {**headers, **self._headers, **hidden}
 
@@ -448,14 +454,7 @@ class Connection:
     def _fetch(self, place: Place) -> tuple[str, bool] | None:
         source = self._key_function()
         if source is not None:
-            key = _called(source, self.name)
-            if inspect.isawaitable(key):
-                _discard(key)
-                raise ConfigError(
-                    "the function that gives the key is asynchronous: use the a-methods, or give one that is not",
-                    backend=self.name,
-                )
-            return self._checked_result(key)
+            return self._checked_result(called(source, self.name))
         if self._adopted is None and self._tokens is not None:
             return self._tokens.get(), True
         self._check_optional(place)
@@ -464,12 +463,7 @@ class Connection:
     async def _afetch(self, place: Place) -> tuple[str, bool] | None:
         source = self._key_function()
         if source is not None:
-            key = _called(source, self.name) if inspect.iscoroutinefunction(source) else None
-            if key is None:
-                key = await asyncio.to_thread(_called, source, self.name)
-            if inspect.isawaitable(key):
-                key = await key
-            return self._checked_result(key)
+            return self._checked_result(await acalled(source, self.name))
         if self._adopted is None and self._tokens is not None:
             return await self._tokens.aget(), True
         self._check_optional(place)
@@ -531,24 +525,6 @@ class Connection:
 
 def _from_environment(names: tuple[str, ...]) -> str | None:
     return next((value for name in names if (value := os.environ.get(name))), None)
-
-
-def _called(source: Callable[[], Any], name: str) -> Any:
-    try:
-        return source()
-    except GenkitError:
-        raise
-    except Exception as error:
-        raise AuthenticationFailed(
-            f"the function that gives the key for {name!r} failed ({type(error).__name__})", backend=name
-        ) from error
-
-
-def _discard(waiting: Any) -> None:
-    """Close a coroutine that nobody will await, so that Python does not complain about it."""
-    close = getattr(waiting, "close", None)
-    if close is not None:
-        close()
 
 
 def _adopt(client: object, name: str) -> _Adopted:

@@ -25,7 +25,7 @@ from ...errors import (
     Transient,
     from_status,
 )
-from ..wire import first_words
+from ..wire import first_words, shortened
 
 __all__ = ["failure", "in_stream", "request_id", "retry_after"]
 
@@ -237,7 +237,7 @@ def _text(value: object) -> str:
     """Return a message as text; servers built on FastAPI send a list of findings."""
     if isinstance(value, str):
         return value
-    return "" if value is None else str(value)[:500]
+    return "" if value is None else shortened(str(value), 500)
 
 
 def _word(value: object) -> str | None:
