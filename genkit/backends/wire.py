@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import codecs
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -47,6 +48,8 @@ __all__ = [
 
 JSON = dict[str, Any]
 
+# What may stand before JSON: white space, and the byte order mark.
+_BLANK = b" \t\r\n" + codecs.BOM_UTF8
 _PROBE_TIMEOUTS = Timeouts(connect=5.0, first=10.0, total=10.0)
 
 
@@ -396,10 +399,11 @@ class _Reading:
 
     def _is_whole(self, chunk: bytes) -> bool:
         """Tell by the first byte whether an answer is JSON or a page in place of a stream; content types lie."""
-        if self._sniffed or not (start := chunk.lstrip()[:1]):
+        if self._sniffed:
             return False
-        self._sniffed = True
-        return start in b"{[<"
+        start = chunk.lstrip(_BLANK)[:1]
+        self._sniffed = bool(start)
+        return self._sniffed and start in b"{[<"
 
 
 class WireStream(_Reading):
@@ -441,7 +445,7 @@ class WireStream(_Reading):
             if chunk is None:
                 self._finish()
             elif self._is_whole(chunk):
-                self._whole(chunk + source.read())
+                self._whole(chunk.lstrip(_BLANK) + source.read())
             else:
                 if self._feed(chunk):
                     source.event()
@@ -512,7 +516,7 @@ class AsyncWireStream(_Reading):
                 self._finish()
                 return
             if self._is_whole(chunk):
-                self._whole(chunk + await source.read())
+                self._whole(chunk.lstrip(_BLANK) + await source.read())
                 return
             if self._feed(chunk):
                 source.event()

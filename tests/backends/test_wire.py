@@ -240,6 +240,13 @@ def test_an_answer_that_is_something_else_is_a_bad_response_that_quotes_it(ask: 
     assert body.decode() in str(caught.value)
 
 
+@BOTH
+def test_a_byte_order_mark_before_an_answer_is_passed_over(ask: Ask) -> None:
+    with FarEnd(answer(b'\xef\xbb\xbf{"text": "hello"}')) as far:
+        got = ask(Toy(far.url))
+    assert (got[-1].response if isinstance(got, list) else got).text == "hello"
+
+
 @PLAIN
 def test_an_empty_answer_is_a_bad_response(ask: Ask) -> None:
     with FarEnd(answer(b"")) as far, pytest.raises(BadResponse, match="not JSON"):
@@ -250,7 +257,7 @@ def test_an_empty_answer_is_a_bad_response(ask: Ask) -> None:
 @pytest.mark.parametrize("kind", ["text/event-stream", "application/problem+json", "application/octet-stream", "x/y"])
 @pytest.mark.parametrize("cut", [1, 100])
 def test_an_error_in_place_of_a_stream_is_read_whatever_its_content_type(read: Ask, kind: str, cut: int) -> None:
-    body = b'\n{"error": "no credit"}'
+    body = b'\xef\xbb\xbf\n{"error": "no credit"}'
 
     def script(call: Call) -> None:
         call.head(200, {"content-type": kind})

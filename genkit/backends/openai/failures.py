@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from pydantic_core import from_json
-
 from ...errors import (
     AuthenticationFailed,
     ContentBlocked,
@@ -25,6 +23,7 @@ from ...errors import (
     Transient,
     from_status,
 )
+from ...events import load_json
 from ..wire import first_words, shortened
 
 __all__ = ["failure", "in_stream", "request_id", "retry_after"]
@@ -214,7 +213,7 @@ def _number(value: str) -> float | None:
 def _read(body: bytes) -> tuple[JSON, str]:
     """Return the error object of a body, and its message; both empty where there is none."""
     try:
-        data = from_json(body)
+        data = load_json(body)
     except ValueError:
         return {}, ""
     # One compatible route wraps its error in a list.
