@@ -1,4 +1,4 @@
-"""The two engines below genkit, bare, with JSON parsing and nothing else: what no library on them can undercut."""
+"""The two engines below genkit, bare, with JSON parsing and nothing else: what a library on them starts from."""
 
 from __future__ import annotations
 

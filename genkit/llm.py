@@ -25,7 +25,9 @@ from .types import (
     Embeddings,
     EmbedRequest,
     Features,
+    FetchPolicy,
     Health,
+    Media,
     Plan,
     Request,
     Response,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["LLM", "Options"]
 
 T = TypeVar("T")
+PartT = TypeVar("PartT", bound=Media)
 
 
 class Options(CallDict, total=False):
@@ -55,10 +58,18 @@ class Options(CallDict, total=False):
         proxy: URL of a proxy; by default from the environment.
         ca: Certificates to trust: a file, a directory, or an `ssl.SSLContext`.
         headers: Further HTTP headers.
+        fetch: What may be fetched for a vendor that takes no URLs: a `FetchPolicy`, or False for nothing.
         api: Which of the vendor's interfaces: "auto", "responses" or "chat".
         credential: A token source (Azure).
         organization: Whom OpenAI bills.
-        project: Its project there.
+        project: Its project there, or Google Cloud's.
+        location: Where Vertex AI runs the model.
+        credentials: An object of google-auth (Vertex AI).
+        api_version: Version of Google's API.
+        families: Rows that say what a vendor's models can do, looked at before the built-in ones.
+        region: AWS's region of Bedrock.
+        profile: The profile of AWS's files that signs in there.
+        session: Or a session of boto3 or botocore.
         device: Where a local model runs: "cpu", "cuda", "mps".
         dtype: Its number format: "float32", "bfloat16".
         revision: Which revision of a hub model.
@@ -77,10 +88,18 @@ class Options(CallDict, total=False):
     proxy: str | None
     ca: Any
     headers: Mapping[str, str] | None
+    fetch: FetchPolicy | bool
     api: Literal["auto", "responses", "chat"]
     credential: Any
     organization: str | None
     project: str | None
+    location: str | None
+    credentials: Any
+    api_version: str | None
+    families: Sequence[Mapping[str, Any]] | None
+    region: str | None
+    profile: str | None
+    session: Any
     device: str | None
     dtype: str | None
     revision: str | None
@@ -164,7 +183,11 @@ class _Core:
     def _build(self) -> Policy:
         policies = self.connection.policies
         like_this = {key: policies[key] for key in ("retries",) if key in policies}
-        others = [llm if isinstance(llm, LLM) else LLM(llm, **like_this) for llm in policies.get("fallback") or ()]
+        fetch = self.connection.options.get("fetch")
+        others = [
+            llm if isinstance(llm, LLM) else LLM(llm, **like_this, **_fetching_like(llm, fetch))
+            for llm in policies.get("fallback") or ()
+        ]
         loaded = _load("stack")
         fallbacks = [
             loaded.Target(llm._core.stack, llm._model, llm.model, llm._asking.under)  # noqa: SLF001  # LLM's own
@@ -405,6 +428,25 @@ class LLM:
         """Return the exact HTTP request that a call would send, and what was changed for it; nothing is sent."""
         return self._core.stack.plan(self._request(prompt, options), stream=stream)
 
+    def upload(self, part: PartT) -> PartT:
+        """Put the bytes of a part into the vendor's file service, and return the part with their id there instead.
+
+        For files too large to be sent with each request, or sent often. They stay with the vendor until they expire or
+        are deleted there: nothing is uploaded unless this is called. It needs the vendor's SDK.
+
+        Raises:
+            Unsupported: If the vendor has no file service, or it does not take such a file.
+        """
+        done: Any = self._core.source().upload(part, self._model)
+        made: PartT = done
+        return made
+
+    async def aupload(self, part: PartT) -> PartT:
+        """Async twin of `upload`."""
+        done: Any = await self._core.source().aupload(part, self._model)
+        made: PartT = done
+        return made
+
     def check(self, prompt: Prompt, **options: Unpack[AskDict]) -> tuple[CallWarning, ...]:
         """Return everything about a call that could not be as asked, before any of it is sent or paid for.
 
@@ -541,6 +583,11 @@ def _fallback(models: Any) -> tuple[str | LLM, ...]:
         elif not isinstance(item, LLM):
             raise ConfigError(f"fallback holds {item!r:.60}: must be models ('backend:model') or LLMs")
     return found
+
+
+def _fetching_like(model: str, fetch: Any) -> dict[str, Any]:
+    """Return `fetch` as an option of a fallback, where that may fetch: what is forbidden to one is to the next."""
+    return {"fetch": fetch} if fetch is not None and "fetch" in (find(split(model)[0]).options or ()) else {}
 
 
 def _check_options(name: str, backend: Backend | None, options: Mapping[str, Any]) -> None:

@@ -12,11 +12,17 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeAlias
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic_core import to_jsonable_python
 from typing_extensions import TypeVar
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .sources import AudioDict, DocumentDict, ImageDict, Source, VideoDict
 
 __all__ = [
     "Audio",
@@ -30,6 +36,7 @@ __all__ = [
     "Embeddings",
     "Event",
     "Features",
+    "FetchPolicy",
     "Finish",
     "Health",
     "Image",
@@ -174,6 +181,9 @@ class Thinking(_Part):
 class Media(_Part):
     """Base of image, audio, video and document: by value, by URL, or by a vendor's file id (exactly one of them).
 
+    Without a keyword the source may be a path (the file is read at once), bytes, an http(s), gs or s3 URL, or a data
+    URI. What is stored is `data` or `url` all the same.
+
     Attributes:
         mime: Media type such as "image/png"; needed with `data`.
         name: File name, where the vendor wants one.
@@ -184,6 +194,12 @@ class Media(_Part):
     file_id: str | None = None
     mime: str | None = None
     name: str | None = None
+
+    def __init__(self, source: Source | None = None, /, **fields: Any) -> None:
+        # pydantic calls this too, with keywords, for every dict that it validates.
+        if source is not None:
+            fields = import_module(f"{__package__}.sources").fields_of(type(self).__name__, source, fields)
+        super().__init__(**fields)
 
     def model_post_init(self, context: Any, /) -> None:  # noqa: ARG002  # pydantic's signature
         """Check that there is exactly one source."""
@@ -198,6 +214,10 @@ class Image(Media):
     kind: Literal["image"] = "image"
     detail: Literal["auto", "low", "high", "original"] | None = None
 
+    if TYPE_CHECKING:
+
+        def __init__(self, source: Source | None = None, /, **fields: Unpack[ImageDict]) -> None: ...
+
 
 class Audio(Media):
     """A sound; `transcript` is its text where the vendor gives one."""
@@ -205,17 +225,29 @@ class Audio(Media):
     kind: Literal["audio"] = "audio"
     transcript: str | None = None
 
+    if TYPE_CHECKING:
+
+        def __init__(self, source: Source | None = None, /, **fields: Unpack[AudioDict]) -> None: ...
+
 
 class Video(Media):
     """A film."""
 
     kind: Literal["video"] = "video"
 
+    if TYPE_CHECKING:
+
+        def __init__(self, source: Source | None = None, /, **fields: Unpack[VideoDict]) -> None: ...
+
 
 class Document(Media):
     """A PDF or another file to read."""
 
     kind: Literal["document"] = "document"
+
+    if TYPE_CHECKING:
+
+        def __init__(self, source: Source | None = None, /, **fields: Unpack[DocumentDict]) -> None: ...
 
 
 class ToolCall(_Part):
@@ -324,6 +356,30 @@ class Timeouts(Value):
     first: float | None = Field(default=600.0, gt=0)
     idle: float | None = Field(default=120.0, gt=0)
     total: float | None = Field(default=None, gt=0)
+
+
+class FetchPolicy(Value):
+    """What genkit itself may fetch, for a vendor that cannot take a URL.
+
+    Attributes:
+        allow_hosts: Only these hosts, such as "example.com" or "*.example.com"; with a port where it is not 80 or 443.
+            None allows every public host.
+        allow_private: Also loopback and private addresses, on any port. Addresses of cloud metadata never.
+        redirects: How many redirects are followed, each checked anew.
+        max_bytes: Largest file.
+        timeout: Seconds for one file, redirects included.
+        through_proxy: Also where a proxy leads to the host. It looks the name up by itself, so that only its own rules
+            keep it away from private addresses.
+    """
+
+    allow_hosts: Annotated[
+        tuple[str, ...] | None, BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
+    ] = None
+    allow_private: bool = False
+    redirects: int = Field(default=0, ge=0, le=3)
+    max_bytes: int = Field(default=50_000_000, ge=1)
+    timeout: float = Field(default=20.0, gt=0)
+    through_proxy: bool = False
 
 
 class ToolChoice(Value):

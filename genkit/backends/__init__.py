@@ -20,7 +20,8 @@ __all__ = ["TABLE", "Backend", "Row", "find", "known", "load", "split"]
 ENTRY_POINTS = "genkit.backends"
 
 _WIRE = frozenset({"api_key", "base_url", "http_client", "proxy", "ca", "headers"})
-_OPENAI = _WIRE | {"client", "api", "credential", "organization", "project"}
+_GOOGLE = _WIRE | {"client", "api_version", "families"}
+_OPENAI = _WIRE | {"fetch", "client", "api", "credential", "organization", "project"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,14 @@ TABLE: dict[str, Row] = {
         frozenset({"device", "dtype", "revision", "trust_remote_code"}),
         {"torch": "huggingface", "transformers": "huggingface"},
         "smollm2, a checkpoint's path, or a hub id",
+    ),
+    "google": Row("genkit.backends.google:Google", _GOOGLE),
+    "vertex": Row("genkit.backends.google:Google", _GOOGLE | {"project", "location", "credentials"}),
+    "bedrock": Row(
+        "genkit.backends.bedrock:Bedrock",
+        _WIRE | {"region", "profile", "session", "client", "families"},
+        {"botocore": "bedrock"},
+        "a model's id, an inference profile's, or an ARN",
     ),
     **{name: Row("genkit.backends.openai:OpenAI", _OPENAI) for name in SERVICES},
 }

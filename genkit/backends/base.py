@@ -8,9 +8,9 @@ a service on the wire starts from `WireBackend` in `wire.py`.
 from __future__ import annotations
 
 import abc
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from importlib import import_module
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeVar
 
 from ..errors import Unsupported
 from ..types import (
@@ -20,6 +20,7 @@ from ..types import (
     Event,
     Features,
     Health,
+    Media,
     Plan,
     Request,
     Response,
@@ -27,10 +28,12 @@ from ..types import (
     ScoreRequest,
     Settings,
 )
+from .waiting import AnyRequest, Pulled, ends, in_thread, within
 
 __all__ = ["CHECK", "AnyRequest", "Backend", "Losses"]
 
-AnyRequest: TypeAlias = Request | EmbedRequest | ScoreRequest
+_R = TypeVar("_R", bound=AnyRequest)
+_T = TypeVar("_T")
 
 CHECK = "check"
 """An `on_unsupported` beyond the caller's three: nothing is raised, and what would be is reported as an error."""
@@ -68,11 +71,17 @@ class Backend(abc.ABC):
 
     async def agenerate(self, request: Request) -> Response[Any]:
         """Async twin of `generate`."""
-        return await in_thread(self.generate, request)
+        return await self._in_time(self.generate, request)
 
     def astream(self, request: Request) -> AsyncIterator[Event]:
         """Async twin of `stream`; what it returns has `aclose()`."""
-        return _Pulled(lambda: self.stream(request))
+        since = time.monotonic()
+        return Pulled(lambda: self.stream(within(request, since)), until=ends(request), backend=self.name)
+
+    async def _in_time(self, work: Callable[[_R], _T], request: _R) -> _T:
+        """Run a blocking twin in a worker thread; the wait for a free one counts towards the total limit."""
+        since = time.monotonic()
+        return await in_thread(lambda: work(within(request, since)), until=ends(request), backend=self.name)
 
     def embed(self, request: EmbedRequest) -> Embeddings:
         """Return one vector per text."""
@@ -80,7 +89,7 @@ class Backend(abc.ABC):
 
     async def aembed(self, request: EmbedRequest) -> Embeddings:
         """Async twin of `embed`."""
-        return await in_thread(self.embed, request)
+        return await self._in_time(self.embed, request)
 
     def score(self, request: ScoreRequest) -> tuple[Score, ...]:
         """Return the log-probabilities of each text's tokens."""
@@ -88,7 +97,7 @@ class Backend(abc.ABC):
 
     async def ascore(self, request: ScoreRequest) -> tuple[Score, ...]:
         """Async twin of `score`."""
-        return await in_thread(self.score, request)
+        return await self._in_time(self.score, request)
 
     def count_tokens(self, request: Request) -> int:
         """Return the tokens of the prompt as the model will see it."""
@@ -96,7 +105,19 @@ class Backend(abc.ABC):
 
     async def acount_tokens(self, request: Request) -> int:
         """Async twin of `count_tokens`."""
-        return await in_thread(self.count_tokens, request)
+        return await self._in_time(self.count_tokens, request)
+
+    def upload(self, part: Media, model: str) -> Media:  # noqa: ARG002  # for those that can
+        """Put a part's bytes into the vendor's file service, and return the part with their id there instead."""
+        raise Unsupported(
+            f"{self.name} has no file service: send the bytes inline, or put them where it reads URLs from "
+            "(s3:// for Bedrock, gs:// for Vertex AI)",
+            backend=self.name,
+        )
+
+    async def aupload(self, part: Media, model: str) -> Media:
+        """Async twin of `upload`."""
+        return await in_thread(self.upload, part, model)
 
     def plan(self, request: Request, *, stream: bool = False) -> Plan:  # noqa: ARG002  # for those that can
         """Return the request that would be sent, without credentials and without sending."""
@@ -123,71 +144,6 @@ class Backend(abc.ABC):
     def lacks(self, what: str, model: str) -> Unsupported:
         """Return the error for something this backend does not have at all."""
         return Unsupported(f"{self.name} has no {what} (model {model!r})", backend=self.name)
-
-
-_END = object()
-
-
-T = TypeVar("T")
-
-
-async def in_thread(work: Callable[..., T], *arguments: Any) -> T:
-    """Run blocking work in a worker thread. asyncio is loaded here: it is a third of the import's time."""
-    result: T = await import_module("asyncio").to_thread(work, *arguments)
-    return result
-
-
-class _Pulled:
-    """Reads a blocking stream in worker threads, one event at a time; closing it closes the stream at once."""
-
-    def __init__(self, open_: Callable[[], Iterator[Event]]) -> None:
-        self._open = open_
-        self._events: Iterator[Event] | None = None
-        self._reading: Any = None
-        self._over = False
-
-    def __aiter__(self) -> AsyncIterator[Event]:
-        return self
-
-    async def __anext__(self) -> Event:
-        if self._over:
-            raise StopAsyncIteration
-        asyncio: Any = import_module("asyncio")
-        self._reading = asyncio.ensure_future(in_thread(self._next))
-        try:
-            # Shielded: a cancelled task must not leave a thread inside a generator that is about to be closed.
-            event = await asyncio.shield(self._reading)
-        except BaseException:
-            await self.aclose()
-            raise
-        if event is _END:
-            await self.aclose()
-            raise StopAsyncIteration
-        return event  # type: ignore[no-any-return]  # the sentinel is gone here
-
-    def _next(self) -> Any:
-        if self._events is None:
-            self._events = self._open()
-        return next(self._events, _END)
-
-    async def aclose(self) -> None:
-        """Close the stream, and wait until no thread is in it any more."""
-        self._over = True
-        close = getattr(self._events, "close", None)
-        reading, self._reading = self._reading, None
-        if close is not None:
-            try:
-                await in_thread(close)
-            except ValueError:  # a plain generator cannot be closed while a thread runs it
-                await _settled(reading)
-                await in_thread(close)
-        await _settled(reading)
-
-
-async def _settled(reading: Any) -> None:
-    """Wait for a read, whatever comes of it."""
-    if reading is not None:
-        await import_module("asyncio").gather(reading, return_exceptions=True)
 
 
 class Losses:
@@ -234,6 +190,11 @@ class Losses:
             raise Unsupported(f"{subject!r} cannot be {_DONE[kind]}: {why}; {way_out}", backend=self._backend)
         elif self._policy == "warn":
             self.warnings.append(CallWarning(kind=kind, subject=subject, message=f"{subject} {kind}: {why}"))
+
+    def note(self, subject: str, message: str) -> None:
+        """Report something that the caller may want to know, and that loses nothing; never an error."""
+        if self._policy != "ignore":
+            self.warnings.append(CallWarning(kind="note", subject=subject, message=message))
 
     def settings(self, settings: Settings, supported: frozenset[str] | set[str], *, where: str) -> set[str]:
         """Return the names of the given settings to send, after reporting those that `where` does not have."""

@@ -119,7 +119,8 @@ class _Mending:
 
     def stretch(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Return what the model said, the results of its calls, and what followed."""
-        calls = _found(messages, ToolCall)
+        answers = sum(message.role == "assistant" for message in messages)
+        calls = _found(messages[:answers], ToolCall)
         results = {at: part for at, part in _found(messages, ToolResult).items() if part.id not in self._foreign}
         if not calls and not results:
             return messages
@@ -129,7 +130,6 @@ class _Mending:
         changed |= {pairs[at]: _for_call(results[pairs[at]], ids[at]) for at in pairs}
         if _in_order(calls, results, pairs):
             return [_replaced(message, number, changed) for number, message in enumerate(messages)]
-        answers = sum(message.role == "assistant" for message in messages)
         said = [part for number in range(answers) for part in _replaced(messages[number], number, changed).parts]
         answered = self._results(ids, {at: changed[place] for at, place in pairs.items()})
         if len(results) > len(pairs):

@@ -13,7 +13,8 @@ from ..transport.waiting import Abandoned, TooLate, within
 from ..types import Timeouts
 
 if TYPE_CHECKING:
-    from .wire import WireBackend, WireRequest
+    from .translation import WireRequest
+    from .wire import WireBackend
 
 __all__ = ["asign_in_time", "sign_in_time"]
 

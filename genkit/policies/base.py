@@ -15,7 +15,8 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 from typing_extensions import override
 
 from ..backends.base import AnyRequest, Backend
-from ..errors import StreamClosed, Timeout
+from ..backends.waiting import remaining, within
+from ..errors import StreamClosed
 from ..events import replay
 from ..types import (
     CallWarning,
@@ -330,27 +331,3 @@ def _completed(backend: Backend, request: AnyRequest, result: Any) -> Attempt:
 async def _areplay(response: Response[Any]) -> AsyncIterator[Event]:
     for event in replay(response):
         yield event
-
-
-# ---------------------------------------------------------------- the caller's total time limit
-
-
-def remaining(request: AnyRequest, since: float) -> float | None:
-    """Return the seconds left of the total time limit counted from `since` (`time.monotonic`); None without a limit."""
-    total = request.settings.timeout.total
-    return None if total is None else total - (time.monotonic() - since)
-
-
-def within(request: AnyRequest, since: float) -> AnyRequest:
-    """Return the request with the time that has passed since `since` taken off its total limit.
-
-    Raises:
-        Timeout: If nothing is left.
-    """
-    left = remaining(request, since)
-    if left is None:
-        return request
-    if left <= 0:
-        raise Timeout("the call was not done within its total time limit: timeout= can be raised", phase="total")
-    timeouts = request.settings.timeout.model_copy(update={"total": left})
-    return request.model_copy(update={"settings": request.settings.model_copy(update={"timeout": timeouts})})

@@ -26,7 +26,7 @@ from ..errors import GenkitError
 from . import failures
 from .body import AsyncByteStream, Body
 from .deadline import Deadline
-from .messages import HttpRequest, HttpResponse, Target, lower_headers, refuse_redirect, target_of, wire_headers
+from .messages import Admit, HttpRequest, HttpResponse, Target, lower_headers, refuse_redirect, target_of, wire_headers
 from .route import Proxy, Route
 from .timer import Timer
 
@@ -60,12 +60,16 @@ class AsyncEngine:
         route: Which proxy a host is reached through.
         tls: Gives the TLS context.
         max_bytes: Limit of a decoded body.
+        admit: Refuses addresses; see `Transport`.
     """
 
-    def __init__(self, route: Route, tls: Callable[[], ssl.SSLContext], *, max_bytes: int) -> None:
+    def __init__(
+        self, route: Route, tls: Callable[[], ssl.SSLContext], *, max_bytes: int, admit: Admit | None = None
+    ) -> None:
         self._route = route
         self._tls = tls
         self._max_bytes = max_bytes
+        self._admit = admit
         self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
         _engines.add(self)
         # Holds the pools and not the engine; runs before the collector would finalise the sessions.
@@ -88,7 +92,9 @@ class AsyncEngine:
             headers.append(("Proxy-Authorization", proxy.authorization))
         pool = self._pools.get(asyncio.get_running_loop()) or await _open_pool(self._pools)
         wire = _Wire(request, headers, self._tls() if secure else None, proxy)
-        return _Exchange(pool.session, wire, limits, target=target)
+        exchange = _Exchange(pool.session, wire, limits, target=target)
+        exchange.admit = self._admit if proxy is None else None
+        return exchange
 
     async def _whole(self, exchange: _Exchange, response: aiohttp.ClientResponse) -> HttpResponse:
         headers, body = self._head(exchange, response)
@@ -109,7 +115,8 @@ class AsyncEngine:
 
     def _head(self, exchange: _Exchange, response: aiohttp.ClientResponse) -> tuple[dict[str, str], Body]:
         headers = lower_headers(response.headers.items())
-        refuse_redirect(response.status, headers, exchange.target)
+        if self._admit is None:
+            refuse_redirect(response.status, headers, exchange.target)
         exchange.refuse_for_proxy(response.status)
         return headers, Body(headers, max_bytes=self._max_bytes, where=exchange.where)
 
@@ -264,11 +271,12 @@ class _Exchange:
         fresh: Whether kept connections are out of the question.
         answered: Whether the head of the answer is there.
         timer: Ends what runs within `_perform`.
+        admit: Refuses addresses, or None.
     """
 
     __slots__ = (
         *("__weakref__", "_protocol", "_reached", "_reused", "_session", "_wire"),
-        *("answered", "deadline", "fresh", "target", "timer"),
+        *("admit", "answered", "deadline", "fresh", "target", "timer"),
     )
 
     def __init__(self, session: aiohttp.ClientSession, wire: _Wire, limits: Timeouts, *, target: Target) -> None:
@@ -277,6 +285,7 @@ class _Exchange:
         self._reused = True
         self._reached = False
         self._protocol: _Protocol | None = None
+        self.admit: Admit | None = None
         self.target = target
         self.deadline = Deadline(limits, target.where)
         self.fresh = False
@@ -451,6 +460,14 @@ class _Connector(aiohttp.TCPConnector):
     async def _get(self, key: ConnectionKey, traces: Any) -> Any:
         exchange = _current()
         return None if exchange is not None and exchange.fresh else await super()._get(key, traces)
+
+    @override
+    async def _resolve_host(self, host: str, port: int, traces: Any = None) -> Any:
+        # The one place that all addresses pass, those written as numbers in the URL and those cached included.
+        found = await super()._resolve_host(host, port, traces=traces)
+        if (exchange := _current()) is not None and exchange.admit is not None:
+            exchange.admit(host, [entry["host"] for entry in found])
+        return found
 
     @override
     async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> ResponseHandler:

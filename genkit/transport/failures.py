@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..errors import BadResponse, ConfigError, ConnectionFailed, GenkitError, StreamClosed
 
 __all__ = [
@@ -9,9 +11,9 @@ __all__ = [
     "malformed",
     "not_connected",
     "proxy_refused",
+    "refuse_two_lengths",
     "stream_closed",
     "tls_failed",
-    "two_lengths",
     "unanswered",
 ]
 
@@ -70,9 +72,10 @@ def malformed(where: str, reason: object) -> BadResponse:
     )
 
 
-def two_lengths(where: str) -> BadResponse:
-    """Return the error for an answer that says in two ways where it ends: a proxy and we might each take another."""
-    return malformed(where, "the answer has both a content-length and a transfer-encoding")
+def refuse_two_lengths(headers: Mapping[str, str], where: str) -> None:
+    """Raise for an answer that says in two ways where it ends: a proxy and we might each take another."""
+    if "content-length" in headers and "transfer-encoding" in headers:
+        raise malformed(where, "the answer has both a content-length and a transfer-encoding")
 
 
 def stream_closed(where: str) -> StreamClosed:

@@ -145,8 +145,7 @@ class _Exchange:
     def check(self, status: int, headers: Mapping[str, str]) -> None:
         """Raise for the head of an answer that is none."""
         refuse_redirect(status, headers, self.target)
-        if "content-length" in headers and "transfer-encoding" in headers:
-            raise failures.two_lengths(self.target.where)
+        failures.refuse_two_lengths(headers, self.target.where)
 
     def longest_read(self) -> float | None:
         """Return the limit of one read of the body; the library does not let it change on the way."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from ..errors import BadResponse, ConfigError
 
 __all__ = [
+    "Admit",
     "HttpRequest",
     "HttpResponse",
     "Target",
@@ -25,6 +26,8 @@ __all__ = [
     "target_of",
     "wire_headers",
 ]
+
+Admit: TypeAlias = Callable[[str, Sequence[str]], None]
 
 # What may be shown, of headers and of queries. Anything else may be a credential, whatever its name is.
 _PUBLIC = frozenset(

@@ -13,8 +13,8 @@ import socket
 import ssl
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import httpcore2
 from typing_extensions import override
@@ -22,8 +22,9 @@ from typing_extensions import override
 from ..errors import GenkitError
 from . import failures
 from .body import Abort, Body, ByteStream
+from .chunked import RawBody
 from .deadline import Deadline
-from .messages import HttpRequest, HttpResponse, Target, lower_headers, refuse_redirect, target_of, wire_headers
+from .messages import Admit, HttpRequest, HttpResponse, Target, lower_headers, refuse_redirect, target_of, wire_headers
 from .route import Proxy, Route
 from .sockets import WOULD_BLOCK, begins_answer, connect, readable, resolve, wait
 
@@ -36,7 +37,6 @@ _IDLE_CONNECTIONS = 100
 _IDLE_SECONDS = 60.0
 _JOINED_BYTES = 65_536
 _EARLY_BYTES = 65_536
-_BEGINNING = b"HTTP/"
 
 
 class SyncEngine:
@@ -46,12 +46,16 @@ class SyncEngine:
         route: Which proxy a host is reached through.
         tls: Gives the TLS context.
         max_bytes: Limit of a decoded body.
+        admit: Refuses addresses; see `Transport`.
     """
 
-    def __init__(self, route: Route, tls: Callable[[], ssl.SSLContext], *, max_bytes: int) -> None:
+    def __init__(
+        self, route: Route, tls: Callable[[], ssl.SSLContext], *, max_bytes: int, admit: Admit | None = None
+    ) -> None:
         self._route = route
         self._tls = tls
         self._max_bytes = max_bytes
+        self._admit = admit
         self._begin()
 
     def _begin(self) -> None:
@@ -83,6 +87,7 @@ class SyncEngine:
         )
         backend = self._backend
         exchange = _Exchange(limits, target=target, proxy=proxy, backend=backend)
+        exchange.admit = self._admit if proxy is None else None
         if abort is not None:
             abort.bind(exchange.abort)
         pool = backend.pools.get((proxy, secure)) or self._pool(backend, proxy, secure=secure)
@@ -91,9 +96,9 @@ class SyncEngine:
             answer = lower_headers(
                 (name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers
             )
-            refuse_redirect(response.status, answer, target)
-            if "content-length" in answer and "transfer-encoding" in answer:
-                raise failures.two_lengths(target.where)
+            if self._admit is None:
+                refuse_redirect(response.status, answer, target)
+            failures.refuse_two_lengths(answer, target.where)
             if response.status == 407 and proxy is not None and not secure:
                 raise failures.proxy_refused(proxy.where, target.where, "407")
             body = Body(answer, max_bytes=self._max_bytes, where=target.where)
@@ -176,10 +181,11 @@ class _Exchange:
         ended: Whether the far end closed the connection, or it broke.
         connection: What it runs on.
         cause: The error of the operating system behind one of httpcore2's.
+        admit: Refuses addresses, or None.
     """
 
     __slots__ = (
-        *("_aborted", "_backend", "_proxy", "_target", "answered", "cause", "connection", "deadline", "ended"),
+        *("_aborted", "_backend", "_proxy", "_target", "admit", "answered", "cause", "connection", "deadline", "ended"),
         *("fresh", "received", "reused", "secure"),
     )
 
@@ -188,6 +194,7 @@ class _Exchange:
         self._proxy = proxy
         self._backend = backend
         self._aborted = False
+        self.admit: Admit | None = None
         self.deadline = Deadline(limits, target.where)
         self.secure = target.scheme == "https"
         self.fresh = False
@@ -274,7 +281,7 @@ class _Stream(ByteStream):
         self._response = response
         self._exchange = exchange
         self._dropped = dropped
-        self._chunks: Iterator[bytes] = iter(cast("Iterable[bytes]", response.stream))
+        self._raw = RawBody(response, chunked="transfer-encoding" in headers)
         self._guard = threading.Lock()
         self._connection: _Connection | None = response.extensions["network_stream"]
 
@@ -288,7 +295,7 @@ class _Stream(ByteStream):
     @override
     def _read(self) -> bytes | None:
         try:
-            chunk = next(self._chunks, None)
+            chunk = self._raw.read()
         except _FAILURES as error:
             raise self._exchange.failed(error) from (self._exchange.cause or error)
         if chunk is None and self._exchange.closed:
@@ -347,6 +354,8 @@ class _Backend(httpcore2.NetworkBackend):
                 raise failures.stream_closed(exchange.where) from error
             deadline.left()
             raise exchange.unconnected(f"the name does not resolve ({error})") from error
+        if exchange.admit is not None:
+            exchange.admit(host, [str(address[0]) for *_, address in addresses])
         reason: OSError | None = None
         for i, (family, kind, protocol, _, address) in enumerate(addresses):
             left = deadline.left()
@@ -457,7 +466,7 @@ class _Connection(httpcore2.NetworkStream):
         elif not exchange.received:
             exchange.received = True
             # h11 would wait for the end of a head, which a server of another kind never sends.
-            if data[: len(_BEGINNING)] != _BEGINNING[: len(data)]:
+            if not b"HTTP/".startswith(data[:5]):
                 raise httpcore2.RemoteProtocolError(f"it answers with {data[:20]!r}")
         return data
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from genkit.backends.base import Backend, Losses
-from genkit.errors import Unsupported
+from genkit.errors import Timeout, Unsupported
 from genkit.events import replay
 from genkit.types import (
     Done,
@@ -197,5 +199,132 @@ def test_closing_an_async_stream_reaches_a_blocking_source_at_once() -> None:
         assert await asyncio.wait_for(reader, 2) is None
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(anext(Waking().astream(REQUEST)), 0.05)
+
+    asyncio.run(run())
+
+
+# ------------------------------------------------------------ too few threads
+
+
+@contextlib.contextmanager
+def no_free_thread(*, seconds: float = 60.0) -> Iterator[None]:
+    """Keep the one thread of the running loop busy for the time of the block, or so many seconds."""
+    release, busy = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        busy.set()
+        release.wait(seconds)
+
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    loop.run_in_executor(None, wait)
+    busy.wait()
+    try:
+        yield
+    finally:
+        release.set()
+
+
+class Minding(Blocking):
+    """Keeps the total limits it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.limits: list[float | None] = []
+
+    def generate(self, request: Request) -> Response[Any]:
+        self.limits.append(request.settings.timeout.total)
+        return super().generate(request)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda backend, settings: backend.agenerate(REQUEST.model_copy(update={"settings": settings})),
+        lambda backend, settings: anext(backend.astream(REQUEST.model_copy(update={"settings": settings}))),
+        lambda backend, settings: backend.aembed(EmbedRequest(model="m", texts=("a",), settings=settings)),
+        lambda backend, settings: backend.ascore(ScoreRequest(model="m", texts=("a",), settings=settings)),
+        lambda backend, settings: backend.acount_tokens(REQUEST.model_copy(update={"settings": settings})),
+    ],
+)
+def test_a_call_that_finds_no_free_thread_in_time_is_late_and_never_begins(ask: Any) -> None:
+    backend = Minding()
+
+    async def run() -> None:
+        with no_free_thread():
+            start = time.monotonic()
+            with pytest.raises(Timeout, match="no worker thread was free") as caught:
+                await ask(backend, Settings(timeout=0.05))
+            assert time.monotonic() - start < 5
+            assert (caught.value.phase, caught.value.backend, caught.value.sent) == ("total", "blocking", False)
+
+    asyncio.run(run())
+    assert backend.limits == []
+
+
+def test_the_wait_for_a_thread_is_taken_off_the_total_limit() -> None:
+    backend = Minding()
+    request = REQUEST.model_copy(update={"settings": Settings(timeout=30)})
+
+    async def run() -> None:
+        with no_free_thread(seconds=0.2):
+            await backend.agenerate(request)
+        with no_free_thread(seconds=0.2):
+            assert [event async for event in backend.astream(request)]
+
+    asyncio.run(run())
+    assert len(backend.limits) == 2
+    assert all(limit is not None and 10 < limit < 29.85 for limit in backend.limits)
+
+
+def test_a_call_that_was_cancelled_in_the_queue_never_begins() -> None:
+    backend = Minding()
+    request = REQUEST.model_copy(update={"settings": Settings(timeout=30)})
+
+    async def run() -> None:
+        with no_free_thread(), pytest.raises(TimeoutError):
+            await asyncio.wait_for(backend.agenerate(request), 0.05)
+
+    asyncio.run(run())
+    assert backend.limits == []
+
+
+def test_an_async_stream_is_closed_though_no_thread_is_free() -> None:
+    backend = Blocking()
+
+    async def run() -> None:
+        stream: Any = backend.astream(REQUEST)
+        await anext(stream)
+        with no_free_thread():
+            await asyncio.wait_for(stream.aclose(), 5)
+            assert backend.closed == 1
+
+    asyncio.run(run())
+
+
+def test_an_async_stream_that_is_left_while_it_is_opened_is_closed() -> None:
+    opening, closed = threading.Event(), threading.Event()
+
+    class Slow(Blocking):
+        def stream(self, request: Request) -> Any:
+            opening.set()
+            time.sleep(0.1)
+
+            class Events:
+                def __next__(self) -> Event:
+                    return TextDelta(0, "a")
+
+                def close(self) -> None:
+                    closed.set()
+
+            return Events()
+
+    async def run() -> None:
+        stream: Any = Slow().astream(REQUEST)
+        reader = asyncio.create_task(anext(stream, None))
+        await asyncio.to_thread(opening.wait, 5)
+        await stream.aclose()
+        assert closed.is_set()
+        await reader
 
     asyncio.run(run())

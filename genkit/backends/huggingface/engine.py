@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ...errors import BadResponse, GenkitError
+from .cores import limited
 from .sampling import Choice, Sampler, Sampling
 
 __all__ = ["Check", "Engine"]
@@ -82,12 +83,12 @@ class Engine:
             for piece in pieces:
                 with self._step(check, piece.numel()):
                     output = self.model(input_ids=piece, past_key_values=cache, use_cache=True, logits_to_keep=1)
-                    cache = output.past_key_values
+                    cache = _cache(output)
             choices: list[Choice | None] = [None] * answers
             # The choice belongs to the step: spread over all of torch's threads, it costs more than it gains.
             with self._step(check, last.numel()):
                 output = self.model(input_ids=last, past_key_values=cache, use_cache=True, logits_to_keep=1)
-                cache = output.past_key_values
+                cache = _cache(output)
                 logits = output.logits[:, -1].float().cpu()
                 for i, sampler in enumerate(samplers):
                     if running[i]:
@@ -127,7 +128,7 @@ class Engine:
                     past_key_values=cache,
                     use_cache=several,
                 )
-                cache = output.past_key_values if several else None
+                cache = _cache(output) if several else None
                 logprobs = output.logits.float().log_softmax(-1)
                 pieces.append(logprobs.gather(-1, ids[:, start + 1 : stop + 1, None])[..., 0].cpu())
         values = torch.cat(pieces, dim=1)
@@ -183,19 +184,19 @@ class Engine:
         finally:
             self.turn.release()
 
-    @contextmanager
-    def _threads(self, tokens: int) -> Iterator[None]:
+    def _threads(self, tokens: int) -> AbstractContextManager[None]:
         """Use no more of torch's threads than the work of a pass is worth."""
-        usual = torch.get_num_threads()
-        few = max(1, self.size // _PARAMETERS, tokens * self.size // _MULTIPLICATIONS)
-        if few >= usual or self.model.device.type != "cpu":
-            yield
-            return
-        torch.set_num_threads(few)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(usual)
+        if self.model.device.type != "cpu":
+            return nullcontext()
+        return limited(max(1, self.size // _PARAMETERS, tokens * self.size // _MULTIPLICATIONS))
+
+
+def _cache(output: Any) -> Any:
+    """Return the key-value cache of a pass; without it the next pass would not know what came before."""
+    cache = output.past_key_values
+    if cache is None:
+        raise BadResponse("the model keeps no key-value cache, so it cannot go on from a text: it is no decoder")
+    return cache
 
 
 def _batches(rows: Sequence[Sequence[int]], chosen: list[int], budget: int) -> Iterator[list[int]]:

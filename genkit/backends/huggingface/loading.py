@@ -138,8 +138,8 @@ _loading: dict[tuple[Source, Place], threading.Lock] = {}
 
 def _after_fork() -> None:
     """Renew the locks in a forked child: the threads that may hold them exist in the parent only."""
-    global _guard  # noqa: PLW0603  # a lock cannot be renewed otherwise
-    _guard = threading.Lock()
+    global _guard, _drawing  # a lock cannot be renewed otherwise
+    _guard, _drawing = threading.Lock(), threading.Lock()
     _loading.clear()
     for engine in list(_engines.values()):
         engine.turn = threading.Lock()
@@ -182,7 +182,7 @@ def _load(source: Source, place: Place) -> Engine:
     return Engine(
         model=model,
         tokenizer=tokenizer,
-        context=_context(config, tokenizer),
+        context=_context(config, tokenizer, model),
         ends=_ends(settings, tokenizer),
         causal=causal,
         defaults={name: value for name, value in settings.items() if value is not None},
@@ -265,12 +265,24 @@ def _is_causal(config: Any) -> bool:
     return any(name in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values() for name in config.architectures)
 
 
-def _context(config: Any, tokenizer: Any) -> int | None:
+def _context(config: Any, tokenizer: Any, model: Any) -> int | None:
     stated = getattr(config.get_text_config(), "max_position_embeddings", None)
     if isinstance(stated, int) and stated > 0:
-        return stated
+        return stated - _unused_positions(model)
     longest = tokenizer.model_max_length
     return int(longest) if longest < _ENOUGH else None
+
+
+def _unused_positions(model: Any) -> int:
+    """Return how many of the stated positions no token can have.
+
+    RoBERTa and its kin count positions from the one after the padding's: of 514 they use 512.
+    """
+    for module in model.modules():
+        padding = getattr(module, "padding_idx", None)
+        if padding is not None and getattr(module, "position_embeddings", None) is not None:
+            return int(padding) + 1
+    return 0
 
 
 def _ends(settings: dict[str, Any], tokenizer: Any) -> frozenset[int]:

@@ -7,15 +7,27 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from jinja2.exceptions import TemplateError
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from ...errors import InvalidRequest
+from ...errors import ConfigError, InvalidRequest
 from ...types import Audio, Document, Image, Message, Opaque, Request, Text, Thinking, ToolCall, ToolResult, Video
 from ..base import Losses
 
 __all__ = ["encode", "text_tokens"]
 
 # What a template raises by itself, and what Jinja's expressions raise on messages they were not written for.
-_TEMPLATE_ERRORS = (TemplateError, ValueError, TypeError, KeyError)
+_TEMPLATE_ERRORS = (
+    *(TemplateError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
+    *(RecursionError, MemoryError),
+)
+# What the chat template's variables may not be called: parameters of transformers' function, which mean other things.
+_TAKEN = frozenset(inspect.signature(PreTrainedTokenizerBase.apply_chat_template).parameters) - {
+    "add_generation_prompt",
+    "continue_final_message",
+    "documents",
+    "sanitize_control_tokens",
+    "kwargs",
+}
 _ROLELESS = "the checkpoint has no chat template, so the texts are joined, without roles, and continued"
 
 
@@ -44,10 +56,12 @@ def encode(tokenizer: Any, request: Request, losses: Losses, *, options: dict[st
     """Return the tokens of a request's prompt; `options` go to the chat template.
 
     Raises:
+        ConfigError: If the checkpoint's chat template is none, or the options cannot be its variables.
         InvalidRequest: If the template refuses the messages, or nothing is left of them.
         Unsupported: By the caller's `on_unsupported`, for what the template has no place for.
     """
-    template = _template(tokenizer)
+    _check_variables(options)
+    template = _template(tokenizer, tools=bool(request.tools))
     if request.output_schema is not None:
         losses.lose("output_schema", "this backend does not constrain the answer", guarantee=True)
     if template is None:
@@ -59,11 +73,34 @@ def encode(tokenizer: Any, request: Request, losses: Losses, *, options: dict[st
     return tokens
 
 
-def _template(tokenizer: Any) -> str | None:
-    template = tokenizer.chat_template
-    if isinstance(template, dict):
-        template = template.get("default") or next(iter(template.values()), None)
-    return template or None
+def _check_variables(options: object) -> None:
+    if not isinstance(options, dict):
+        raise ConfigError(
+            f"the option 'template' is a dict of variables for the chat template, not {type(options).__name__}"
+        )
+    for name in options:
+        if not isinstance(name, str) or name in _TAKEN:
+            raise ConfigError(f"the chat template cannot have a variable {name!r}; its name is taken")
+
+
+def _template(tokenizer: Any, *, tools: bool) -> str | None:
+    """Return the checkpoint's template; of several the one that transformers takes."""
+    found = tokenizer.chat_template
+    if isinstance(found, dict):
+        wanted = ["tool_use", "default"] if tools else ["default"]
+        names = [name for name in wanted if name in found] or (list(found) if len(found) == 1 else [])
+        if found and not names:
+            raise ConfigError(
+                f"the checkpoint has several chat templates ({', '.join(map(str, found))}) and none called 'default': "
+                "call one so"
+            )
+        found = found[names[0]] if names else None
+    if found is not None and not isinstance(found, str):
+        raise ConfigError(
+            f"the checkpoint's chat template is no text, but {type(found).__name__}: mend 'chat_template' in its "
+            "tokenizer_config.json"
+        )
+    return found or None
 
 
 def _joined(tokenizer: Any, request: Request, losses: Losses) -> list[int]:
@@ -77,7 +114,7 @@ def _joined(tokenizer: Any, request: Request, losses: Losses) -> list[int]:
 def _templated(tokenizer: Any, template: str, request: Request, losses: Losses, given: dict[str, Any]) -> list[int]:
     takes_tools = "tools" in template
     messages = [turn for message in request.messages for turn in _turns(message, losses, template, takes_tools)]
-    options: dict[str, Any] = {"add_generation_prompt": True, **given}
+    options: dict[str, Any] = {"chat_template": template, "add_generation_prompt": True, **given}
     if options.get("continue_final_message"):
         options["add_generation_prompt"] = False
     if request.tools:

@@ -24,6 +24,7 @@ from ...errors import BadResponse, ConfigError, InvalidRequest
 __all__ = ["Choice", "Sampler", "Sampling"]
 
 _SEEDS = 2**64
+_LEAST, _MOST = torch.finfo(torch.float32).tiny, torch.finfo(torch.float32).max
 # An odd constant far from simple ratios, so that neighbouring seeds and answers do not share a sequence.
 _NEXT_ANSWER = 0x9E3779B97F4A7C15
 
@@ -120,8 +121,10 @@ class Sampler:
     def _sampled(self, scores: Tensor) -> int:
         """Draw a token: temperature, then top-k, then top-p, as transformers orders them."""
         sampling = self._sampling
-        # Less the largest: a temperature near zero must not overflow.
-        scores = (scores - scores.max()) / sampling.temperature
+        # Less the largest: a temperature near zero must not overflow. One that float32 does not have, 0 or infinite
+        # there, would make the scores no numbers.
+        temperature = min(max(sampling.temperature, _LEAST), _MOST)
+        scores = (scores - scores.max()) / temperature
         if sampling.top_k is not None and sampling.top_k < scores.shape[-1]:
             least = scores.topk(sampling.top_k).values[-1]
             scores = scores.masked_fill(scores < least, -math.inf)

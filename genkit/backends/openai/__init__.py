@@ -16,17 +16,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import parse_qsl
 
 from pydantic import SecretStr
 from typing_extensions import override
 
-from ...errors import ConfigError, GenkitError
+from ...errors import ConfigError, GenkitError, InvalidRequest
+from ...media import by_url, inline_bytes, policy_of
 from ...transport import HttpRequest, Transport
-from ...types import Audio, Embeddings, EmbedRequest, Features, Request, Response
+from ...types import Audio, Embeddings, EmbedRequest, Features, FetchPolicy, Image, Media, Request, Response
+from .. import files
 from ..services import Service
 from ..wire import Decoder, Exchange, WireBackend, WireRequest
 from . import chat, embeddings, failures, models, responses
 from .connection import Connection, Credential, Place
+from .messages import takes_no_url
 
 if TYPE_CHECKING:
     import os
@@ -53,6 +57,8 @@ _CHAT_EXTRA = _CHAT_ONLY | frozenset(
     }
     | {"response_format", "verbosity", "reasoning_effort", "messages", "max_completion_tokens"}
 )
+# For images and files together; developers.openai.com/api/docs/guides/images-vision and .../pdf-files, read 2026-11-25.
+_INLINE_BYTES = 50_000_000
 _RESPONSES_SETTINGS = frozenset(
     {"temperature", "top_p", "max_tokens", "logprobs", "top_logprobs", "reasoning", "tool_choice"}
     | {"parallel_tool_calls", "cache_prompt"}
@@ -76,6 +82,7 @@ class OpenAI(WireBackend):
         organization: OpenAI's organization id.
         project: OpenAI's project id.
         headers: Further headers of every request.
+        fetch: What may be fetched for a service that takes no URLs; False for nothing.
 
     Raises:
         ConfigError: If an argument cannot be used. A missing key is `MissingCredential` at the first call.
@@ -96,11 +103,13 @@ class OpenAI(WireBackend):
         organization: str | None = None,
         project: str | None = None,
         headers: Mapping[str, str] | None = None,
+        fetch: FetchPolicy | bool = True,
     ) -> None:
         if api not in ("auto", "chat", "responses"):
             raise ConfigError(f"api={api!r} is unknown; it is 'auto', 'chat' or 'responses'", backend=name)
         self.name = name
         self.transport = Transport(proxy=proxy, ca=ca, http_client=http_client)
+        self.fetch = policy_of(fetch, backend=name)
         self._api = api
         self._connection = Connection(
             name,
@@ -148,6 +157,8 @@ class OpenAI(WireBackend):
     @override
     def encode(self, request: Request, *, stream: bool) -> WireRequest:
         place = self._connection.place(strict=False)
+        if place.home:
+            self._check_size(request)
         api = self._chosen(request, place)
         encode = responses.encode if api == "responses" else chat.encode
         try:
@@ -155,6 +166,28 @@ class OpenAI(WireBackend):
         except GenkitError as error:
             error.backend = error.backend or self.name
             raise
+
+    def _check_size(self, request: Request) -> None:
+        size = inline_bytes(request.messages)
+        if size > _INLINE_BYTES:
+            raise InvalidRequest(
+                f"the media of this request have {size:,} bytes, and {self.name} takes {_INLINE_BYTES:,} in a request: "
+                "upload them with llm.upload(part), which gives parts with a file_id, or send fewer",
+                backend=self.name,
+            )
+
+    @override
+    def wanted(self, request: Request) -> list[Media]:
+        if not by_url(request.messages):
+            return []
+        # The Responses interface takes URLs for all that it reads.
+        place = self._connection.place(strict=False)
+        return super().wanted(request) if self._chosen(request, place) == "chat" else []
+
+    @override
+    def fetches(self, part: Media, model: str) -> bool:
+        service = self._connection.place(strict=False).service
+        return takes_no_url(part, service, models.family(model, service))
 
     @override
     def decode(self, wire: WireRequest, data: JSON, exchange: Exchange) -> Response[Any]:
@@ -221,6 +254,18 @@ class OpenAI(WireBackend):
         place = self._connection.place(strict=False)
         url = self._connection.url(place, wire.path, model=wire.model)
         return url, {**self._connection.placeholders(place), **wire.headers}
+
+    @override
+    def upload(self, part: Media, model: str) -> Media:
+        place = self._connection.place()
+        if not place.home:
+            return super().upload(part, model)
+        azure = place.service.rules == "deployment"
+        # Azure has no "user_data" yet; files for answers go there under "assistants".
+        purpose = "assistants" if azure else "vision" if isinstance(part, Image) else "user_data"
+        query = dict(parse_qsl(place.query.removeprefix("?")))
+        where = files.Service(self.name, place.base, self._connection.headers(place), query, self.transport)
+        return files.upload_openai(part, where, purpose=purpose)
 
     @override
     def probe(self) -> WireRequest:

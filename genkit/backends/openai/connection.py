@@ -5,31 +5,28 @@ Nothing is looked up before the first call, and no secret is ever shown.
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import inspect
 import os
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from urllib.parse import SplitResult, quote, urlsplit
-from weakref import WeakKeyDictionary
 
 from pydantic import SecretStr
+from typing_extensions import override
 
 from ...errors import AuthenticationFailed, ConfigError, GenkitError, MissingCredential
 from ...transport.messages import is_public, quoted_url
-from ...transport.waiting import in_thread
 from ..keys import acalled, called
 from ..services import SERVICES, Service
+from ..tokens import Tokens
 
 __all__ = ["Connection", "Credential", "Place", "TokenSource"]
 
 ENTRA_SCOPE = "https://cognitiveservices.azure.com/.default"
 _ENTRA_VARIABLE = "AZURE_OPENAI_AD_TOKEN"
-_EARLY_S = 300.0
 _ENDPOINTS = ("/chat/completions", "/responses", "/embeddings")
 
 
@@ -59,83 +56,44 @@ class Place:
     deployments: bool = False
 
 
-class TokenSource:
-    """Entra tokens, kept until shortly before they expire, and never fetched twice at once."""
+class TokenSource(Tokens):
+    """Entra tokens of a credential, by default of azure-identity's chain."""
 
     def __init__(self, credential: Credential | None, *, name: str, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(clock=clock)
         self._credential = credential
         self._name = name
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
-        self._token = ""
-        self._expires = 0.0
 
-    def ready(self) -> str | None:
-        """Return the token at hand if it will last, without waiting."""
-        return self._token if self._token and self._clock() < self._expires - _EARLY_S else None
+    @property
+    @override
+    def awaits(self) -> bool:
+        return self._credential is not None and _is_async(self._credential)
 
-    def get(self) -> str:
-        """Return a token, fetching one where needed; may block.
+    @override
+    def fetch(self) -> tuple[str, float]:
+        credential = self._credential = self._credential or self._default()
+        if _is_async(credential):
+            raise ConfigError(
+                f"the credential of {self._name!r} is asynchronous: use the a-methods, or one of azure.identity",
+                backend=self._name,
+            )
+        return self._checked(credential.get_token(ENTRA_SCOPE))
 
-        Raises:
-            MissingCredential: If there is nothing to fetch one with.
-            AuthenticationFailed: If the credential gives none.
-        """
-        with self._lock:
-            ready = self.ready()
-            if ready is not None:
-                return ready
-            credential = self._credential or self._default()
-            if _is_async(credential):
-                raise ConfigError(
-                    f"the credential of {self._name!r} is asynchronous: use the a-methods, or one of azure.identity",
-                    backend=self._name,
-                )
-            try:
-                return self._keep(credential.get_token(ENTRA_SCOPE))
-            except GenkitError:
-                raise
-            except Exception as error:  # noqa: BLE001  # a foreign credential; kept as the cause
-                return self._without_new(credential, error)
+    @override
+    async def afetch(self) -> tuple[str, float]:
+        credential: Any = self._credential
+        return self._checked(await credential.get_token(ENTRA_SCOPE))
 
-    async def aget(self) -> str:
-        """Return a token; a blocking credential is asked in a worker thread."""
-        ready = self.ready()
-        if ready is not None:
-            return ready
-        credential = self._credential
-        if credential is None or not _is_async(credential):
-            return await in_thread(self.get, name="genkit-credential")
-        async with self._loops.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-            ready = self.ready()
-            if ready is not None:
-                return ready
-            try:
-                return self._keep(await credential.get_token(ENTRA_SCOPE))
-            except GenkitError:
-                raise
-            except Exception as error:  # noqa: BLE001  # a foreign credential; kept as the cause
-                return self._without_new(credential, error)
+    def _checked(self, found: Any) -> tuple[str, float]:
+        return checked_key(found.token, "the credential", self._name), float(found.expires_on)
 
-    def _keep(self, found: Any) -> str:
-        token = checked_key(found.token, "the credential", self._name)
-        self._token, self._expires = token, float(found.expires_on)
-        return token
-
-    def _without_new(self, credential: Credential, error: Exception) -> str:
-        """Return the old token while it is good; a refresh that fails early does no harm.
-
-        Raises:
-            AuthenticationFailed: If there is none.
-        """
-        if self._token and self._clock() < self._expires:
-            return self._token
-        raise AuthenticationFailed(
-            f"{type(credential).__name__} gave no Entra token for {self._name!r} ({type(error).__name__}); "
+    @override
+    def refused(self, error: Exception) -> GenkitError:
+        return AuthenticationFailed(
+            f"{type(self._credential).__name__} gave no Entra token for {self._name!r} ({type(error).__name__}); "
             "sign in (az login), or pass api_key=",
             backend=self._name,
-        ) from error
+        )
 
     def _default(self) -> Credential:
         """Return azure-identity's default chain of credentials, if that package is installed."""
@@ -147,8 +105,7 @@ class TokenSource:
                 "azure-identity to sign in with Entra (pip install 'genkit-llm[azure]')",
                 backend=self._name,
             ) from error
-        self._credential = identity.DefaultAzureCredential()
-        credential: Credential = self._credential
+        credential: Credential = identity.DefaultAzureCredential()
         return credential
 
 

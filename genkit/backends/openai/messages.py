@@ -9,6 +9,8 @@ from typing import Any
 
 from ...errors import InvalidRequest, Unsupported
 from ...events import dump_json, parse_arguments
+from ...media import data_url, media_type
+from ...mime import plain
 from ...types import (
     Audio,
     Document,
@@ -24,20 +26,14 @@ from ...types import (
     Video,
 )
 from ..base import Losses
+from ..history import mended
 from ..services import Service
 from .models import FREE, Family
 
-__all__ = ["encode_messages", "media_mime"]
+__all__ = ["encode_messages", "takes_no_url"]
 
 JSON = dict[str, Any]
 
-_MAGIC = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-    (b"%PDF-", "application/pdf"),
-    (b"ID3", "audio/mpeg"),
-)
 _SOUNDS = {
     "audio/wav": "wav",
     "audio/x-wav": "wav",
@@ -56,25 +52,23 @@ def encode_messages(
 ) -> list[JSON]:
     """Return the messages of a request, in order; nothing is moved and nothing left out without a report."""
     plain = _plain(messages, family)
-    return plain if plain is not None else _Conversation(messages, service, family, losses, origin).encode()
+    if plain is not None:
+        return plain
+    return _Conversation(mended(messages, losses), service, family, losses, origin).encode()
 
 
-def media_mime(part: Media, *, backend: str) -> str:
-    """Return a media part's type: as given, else by the first bytes.
+def takes_no_url(part: Media, service: Service, family: Family) -> bool:
+    """Return whether Chat reads such media, and not from the URL that this part has."""
+    kind: str = part.kind  # type: ignore[attr-defined]  # every subclass has one
+    if kind not in service.media & family.media or part.url is None:
+        return False
+    scheme = part.url.partition(":")[0].lower()
+    return scheme in ("http", "https", "data") and kind not in service.media_urls and not _is_inline(part)
 
-    Raises:
-        InvalidRequest: If neither tells.
-    """
-    if part.mime:
-        return part.mime
-    data = part.data or b""
-    if data[:4] == b"RIFF" and data[8:12] in (b"WEBP", b"WAVE"):
-        return "image/webp" if data[8:12] == b"WEBP" else "audio/wav"
-    found = next((mime for magic, mime in _MAGIC if data.startswith(magic)), None)
-    if found is None:
-        kind = type(part).__name__
-        raise InvalidRequest(f"the type of this {kind} is unknown: give it as {kind}(..., mime=...)", backend=backend)
-    return found
+
+def _is_inline(part: Media) -> bool:
+    """Return whether a part needs no fetching by anybody; for sound there is no place for a data URL."""
+    return part.url is None or (part.url.startswith("data:") and not isinstance(part, Audio))
 
 
 def _plain(messages: Sequence[Message], family: Family) -> list[JSON] | None:
@@ -107,7 +101,7 @@ class _Conversation:
         # Calls in the form of old: id and name, since their results go by name.
         self._legacy: dict[str, str] = {}
         # Origins of reasoning that is left out, and how often.
-        self._forgotten: dict[str, int] = {}
+        self._forgotten: dict[str | None, int] = {}
         turns = [at for at, message in enumerate(messages) if message.role == "user"]
         self._running = turns[-1] if turns else -1
 
@@ -127,7 +121,10 @@ class _Conversation:
         self._flush()
         for origin, count in self._forgotten.items():
             parts = f"{count} part{'s' if count > 1 else ''}"
-            self._losses.lose("thinking", f"reasoning from {origin} cannot be sent back here ({parts})")
+            whose = "of earlier answers" if origin is None else f"from {origin}"
+            self._losses.lose("thinking", f"reasoning {whose} cannot be sent back here ({parts})")
+        if not self._out:
+            raise InvalidRequest("nothing of the prompt can be sent: give it a text", backend=self._service.name)
         return self._out
 
     def _add(self, role: str, message: Message | None, **fields: Any) -> None:
@@ -241,9 +238,9 @@ class _Conversation:
         if wanted and running and message.tool_calls and part.text and self._stood_in(part, wanted, message):
             fields[wanted] = fields.get(wanted, "") + part.text
             return
-        # Chat's own reasoning, which has no origin, is made anew each time; that of others told this model something.
-        if part.origin not in (None, self._origin) and (part.text or (running and message.tool_calls)):
-            self._forgotten[part.origin] = self._forgotten.get(part.origin, 0) + 1
+        if part.text or (part.origin not in (None, self._origin) and running and message.tool_calls):
+            origin = None if part.origin == self._origin else part.origin
+            self._forgotten[origin] = self._forgotten.get(origin, 0) + 1
 
     def _stood_in(self, part: Thinking, wanted: str, message: Message) -> bool:
         """Return whether reasoning stood in the wanted field, where an answer had texts of its own in both."""
@@ -299,7 +296,7 @@ class _Conversation:
         self._check(part, "image")
         if part.file_id is not None:
             raise self._lacks("images by file id; use the Responses interface, or send its bytes or URL")
-        url = part.url if part.url is not None else self._data_url(part)
+        url = part.url if part.url is not None else data_url(part, backend=self._service.name)
         image: JSON = {"url": url}
         if part.detail == "original":
             self._losses.lose("detail", 'Chat Completions has no detail "original", "high" is sent', kind="changed")
@@ -312,7 +309,7 @@ class _Conversation:
         self._check(part, "audio")
         if part.data is None:
             raise self._lacks("audio by URL or file id; send its bytes")
-        mime = media_mime(part, backend=self._service.name).partition(";")[0].strip().lower()
+        mime = plain(media_type(part, backend=self._service.name))
         form = _SOUNDS.get(mime)
         if form is None:
             if self._family is not FREE:
@@ -324,7 +321,7 @@ class _Conversation:
         self._check(part, "document")
         if part.file_id is not None:
             return {"type": "file", "file": {"file_id": part.file_id}}
-        data = part.url if part.url is not None else self._data_url(part)
+        data = part.url if part.url is not None else data_url(part, backend=self._service.name)
         # A name is demanded with data; the model sees it.
         name = part.name or ("document.pdf" if "application/pdf" in data[:64] else "document")
         return {"type": "file", "file": {"filename": name, "file_data": data}}
@@ -334,13 +331,8 @@ class _Conversation:
             raise self._lacks(kind)
         if kind not in self._family.media:
             raise self._lacks(f"{kind} for this model")
-        inline = part.url is None or part.url.startswith("data:")
-        if not inline and kind not in self._service.media_urls:
+        if not _is_inline(part) and kind not in self._service.media_urls:
             raise self._lacks(f"{kind} by URL; send its bytes")
-
-    def _data_url(self, part: Media) -> str:
-        mime = media_mime(part, backend=self._service.name)
-        return f"data:{mime};base64,{base64.b64encode(part.data or b'').decode()}"
 
     def _lacks(self, what: str) -> Unsupported:
         return Unsupported(f"{self._service.name} takes no {what} (Chat Completions)", backend=self._service.name)

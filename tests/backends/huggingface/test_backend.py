@@ -311,6 +311,39 @@ class TestLeaving:
         time.sleep(0.06)
         assert len(times) == done < 20
 
+    @pytest.mark.parametrize("way", ["agenerate", "astream", "aembed", "ascore"])
+    def test_the_time_until_a_thread_is_free_counts(
+        self, backend: HuggingFace, tiny: Path, ask: Any, way: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        beside: dict[str, Any] = {"model": str(tiny), "texts": ("a",), "settings": Settings(timeout=0.3)}
+        requests = {"aembed": EmbedRequest(**beside), "ascore": ScoreRequest(**beside)}
+        request = requests.get(way) or ask(timeout=0.3)
+        # What waits for the thread does not give up, so that the work begins, late.
+        monkeypatch.setattr(module, "ends", lambda _request: math.inf)
+        begun = threading.Event()
+
+        def occupy() -> None:
+            begun.set()
+            time.sleep(0.35)
+
+        async def run() -> None:
+            loop = asyncio.get_running_loop()
+            loop.set_default_executor(ThreadPoolExecutor(1))
+            loop.run_in_executor(None, occupy)
+            begun.wait()
+            call = getattr(backend, way)(request)
+            await (anext(call) if way == "astream" else call)
+
+        with pytest.raises(Timeout) as caught:
+            asyncio.run(run())
+        assert (caught.value.phase, caught.value.backend) == ("total", "hf")
+
+    def test_a_slow_reader_is_not_a_silent_model(self, backend: HuggingFace, ask: Any) -> None:
+        stream = backend.stream(ask(max_tokens=20, timeout={"idle": 0.5}))
+        next(stream)
+        time.sleep(0.6)
+        assert isinstance(list(stream)[-1], Done)
+
 
 class TestTogether:
     def test_eight_threads_get_what_one_gets(self, backend: HuggingFace, ask: Any) -> None:

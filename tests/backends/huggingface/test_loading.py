@@ -21,7 +21,7 @@ import torch
 from genkit.backends import store
 from genkit.backends.huggingface import HuggingFace, loading
 from genkit.backends.huggingface.loading import Source, find, load
-from genkit.errors import ConfigError, ConnectionFailed, NotFound
+from genkit.errors import BadResponse, ConfigError, ConnectionFailed, NotFound
 from genkit.types import Message, Request, Settings
 from tests.tiny import checkpoint
 
@@ -260,6 +260,80 @@ class TestEncoders:
         with pytest.raises(Unsupported, match="scores"):
             backend.score(ScoreRequest(model=str(path), texts=("a",)))
 
+    @pytest.mark.parametrize("kind", ["Roberta", "MPNet", "Bert"])
+    def test_a_context_is_what_the_model_takes_and_not_a_token_more(
+        self, tiny: Path, tmp_path: Path, kind: str
+    ) -> None:
+        import transformers
+
+        path = Path(shutil.copytree(tiny, tmp_path / kind))
+        (path / "model.safetensors").unlink()
+        (path / "generation_config.json").unlink()
+        config = getattr(transformers, f"{kind}Config")(
+            vocab_size=400,
+            hidden_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=32,
+            max_position_embeddings=20,
+            pad_token_id=1,
+        )
+        getattr(transformers, f"{kind}Model")(config).save_pretrained(path)
+        source = Source(str(path), device="cpu")
+        engine = load(source, find(source))
+        assert engine.context == (20 if kind == "Bert" else 18)
+        rows = [[7] * engine.context, [7, 8]]
+        assert len(engine.embed(rows, check=lambda: None)) == 2
+        with pytest.raises(BadResponse):
+            engine.embed([[7] * (engine.context + 1)], check=lambda: None)
+
+    def test_a_decoder_that_keeps_no_cache_does_not_go_on_from_its_last_token_alone(
+        self, tiny: Path, tmp_path: Path
+    ) -> None:
+        from transformers import BertConfig, BertLMHeadModel
+
+        path = Path(shutil.copytree(tiny, tmp_path / "bert"))
+        (path / "model.safetensors").unlink()
+        (path / "generation_config.json").unlink()
+        config = BertConfig(
+            vocab_size=400, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
+        )
+        BertLMHeadModel(config).save_pretrained(path)
+        with pytest.raises(BadResponse, match="no key-value cache"):
+            HuggingFace(device="cpu").generate(request(path))
+
+
+def test_a_tokenizer_whose_chat_template_is_garbage_is_a_typed_error(tiny: Path, tmp_path: Path) -> None:
+    for number, garbage in enumerate([[{"name": "default"}], ["a"], [{"name": "default", "template": 5}], 5]):
+        path = Path(shutil.copytree(tiny, tmp_path / str(number)))
+        (path / "chat_template.jinja").unlink()
+        config = json.loads((path / "tokenizer_config.json").read_text())
+        (path / "tokenizer_config.json").write_text(json.dumps(config | {"chat_template": garbage}))
+        with pytest.raises(ConfigError):
+            HuggingFace(device="cpu").generate(request(path))
+
+
+def test_a_tokenizer_with_a_list_of_templates_is_taken(tiny: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copytree(tiny, tmp_path / "list"))
+    template = (path / "chat_template.jinja").read_text()
+    (path / "chat_template.jinja").unlink()
+    config = json.loads((path / "tokenizer_config.json").read_text())
+    several = [{"name": "rag", "template": "rag"}, {"name": "default", "template": template}]
+    (path / "tokenizer_config.json").write_text(json.dumps(config | {"chat_template": several}))
+    backend = HuggingFace(device="cpu")
+    assert backend.generate(request(path)).text == backend.generate(request(tiny)).text
+
+
+def test_a_device_without_room_for_the_model_is_a_typed_error(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import LlamaForCausalLM
+
+    def full(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("tried to allocate 20.00 MiB")
+
+    monkeypatch.setattr(LlamaForCausalLM, "to", full)
+    with pytest.raises(ConfigError, match=r"cannot be loaded from .* tried to allocate"):
+        HuggingFace(device="cpu", dtype="float16").generate(request(tiny))
+
 
 def test_a_checkpoint_that_lacks_weights_is_refused(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
@@ -288,6 +362,27 @@ with engine.turn:
     child = os.fork()
     if not child:
         os._exit(0 if backend.generate(asked).usage.output else 1)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, cwd=ROOT, check=False
+    )
+    assert done.stdout == "0\n", done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_does_not_wait_for_a_load_of_its_parent(tiny: Path) -> None:
+    script = f"""
+import os, signal, torch
+torch.set_num_threads(1)
+from genkit.backends.huggingface import HuggingFace, loading
+from genkit.types import Message, Request, Settings
+asked = Request(model={str(tiny)!r}, messages=(Message.user("hi"),), settings=Settings(max_tokens=2))
+with loading._drawing:
+    child = os.fork()
+    if not child:
+        signal.alarm(60)
+        os._exit(0 if HuggingFace(device="cpu").generate(asked).usage.output else 1)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     done = subprocess.run(

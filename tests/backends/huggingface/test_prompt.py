@@ -10,7 +10,7 @@ import pytest
 from genkit.backends.base import Losses
 from genkit.backends.huggingface.engine import Engine
 from genkit.backends.huggingface.prompt import encode, text_tokens
-from genkit.errors import InvalidRequest, Unsupported
+from genkit.errors import ConfigError, InvalidRequest, Unsupported
 from genkit.types import Image, Message, Request, Schema, Text, Thinking, Tool, ToolCall, ToolResult
 from tests.tiny import CHATML, NO_SYSTEM
 
@@ -31,9 +31,7 @@ SILENT = (
 def render(engine: Engine) -> Any:
     """Return a function that gives the prompt as text, and the losses."""
 
-    def shown(
-        *messages: Message, template: str | None = CHATML, options: Any = None, **fields: Any
-    ) -> tuple[str, Losses]:
+    def shown(*messages: Message, template: Any = CHATML, options: Any = None, **fields: Any) -> tuple[str, Losses]:
         tokenizer = copy.deepcopy(engine.tokenizer)
         tokenizer.chat_template = template
         request = Request(model="tiny", messages=messages, **fields)
@@ -71,6 +69,47 @@ class TestTemplate:
     def test_a_template_that_refuses_the_messages_is_a_typed_error(self, render: Any) -> None:
         with pytest.raises(InvalidRequest, match="roles must alternate"):
             render(Message.user("hi"), template="{{ raise_exception('roles must alternate') }}")
+
+    @pytest.mark.parametrize("template", ["{{ 1 / 0 }}", "{{ [].pop() }}", "{{ (1).nothing() }}", "{% for %}"])
+    def test_a_template_that_fails_in_whatever_way_is_a_typed_error(self, render: Any, template: str) -> None:
+        with pytest.raises(InvalidRequest, match="chat template refuses"):
+            render(Message.user("hi"), template=template)
+
+    @pytest.mark.parametrize("template", [5, ["a"], {"default": {"template": "a"}}, {"default": 5}])
+    def test_a_template_that_is_no_text_is_a_typed_error(self, render: Any, template: Any) -> None:
+        with pytest.raises(ConfigError, match="chat template is no text"):
+            render(Message.user("hi"), template=template)
+
+    def test_of_several_templates_the_default_is_taken_and_for_tools_the_one_for_them(self, render: Any) -> None:
+        several = {"rag": "rag", "default": "plain", "tool_use": "{{ tools[0].function.name }}"}
+        assert render(Message.user("hi"), template=several)[0] == "plain"
+        assert render(Message.user("hi"), template=several, tools=(Tool(name="weather"),))[0] == "weather"
+
+    def test_a_single_template_is_taken_whatever_its_name(self, render: Any) -> None:
+        assert render(Message.user("hi"), template={"chatml": "plain"})[0] == "plain"
+
+    def test_no_template_out_of_several_is_guessed(self, render: Any) -> None:
+        with pytest.raises(ConfigError, match=r"several chat templates \(rag, other\)"):
+            render(Message.user("hi"), template={"rag": "a", "other": "b"})
+
+    @pytest.mark.parametrize("empty", [None, "", {}, {"default": ""}])
+    def test_an_empty_template_is_none(self, render: Any, empty: Any) -> None:
+        assert render(Message.user("hi"), template=empty)[0] == "hi"
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            "mood",
+            ["mood"],
+            {"tokenize": False},
+            {"max_length": 1, "truncation": True},
+            {"return_tensors": "pt"},
+            {1: 2},
+        ],
+    )
+    def test_what_can_be_no_variable_of_the_template_is_a_typed_error(self, render: Any, options: Any) -> None:
+        with pytest.raises(ConfigError, match=r"variables? "):
+            render(Message.user("hi"), options=options)
 
     def test_an_empty_prompt_is_a_typed_error(self, render: Any) -> None:
         with pytest.raises(InvalidRequest, match="empty"):

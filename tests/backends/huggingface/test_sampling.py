@@ -75,9 +75,16 @@ class TestDistribution:
     def test_a_tiny_top_p_leaves_the_likeliest(self) -> None:
         assert set(drawn(Sampling(temperature=5.0, top_p=1e-9), scores(), 100)) == {int(scores().argmax())}
 
-    @pytest.mark.parametrize("temperature", [0.0, 1e-30])
+    @pytest.mark.parametrize("temperature", [0.0, 1e-30, 1e-39, 1e-46, 5e-324])
     def test_no_temperature_and_next_to_none_take_the_likeliest(self, temperature: float) -> None:
         assert set(drawn(Sampling(temperature=temperature), scores(), 100)) == {int(scores().argmax())}
+
+    @pytest.mark.parametrize("temperature", [1e39, 1e300, math.inf])
+    def test_a_temperature_beyond_all_measure_takes_any_token_that_is_allowed(self, temperature: float) -> None:
+        sampling = Sampling(temperature=temperature, more={"suppress_tokens": list(range(3, VOCABULARY))})
+        found = drawn(sampling, scores(), 600)
+        assert set(found) == {0, 1, 2}
+        assert min(found.values()) > 140
 
 
 class TestSeed:

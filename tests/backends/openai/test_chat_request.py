@@ -516,9 +516,19 @@ def test_required_reasoning_that_cannot_be_sent_back_is_an_error() -> None:
         wire_of(request("Hi", Message.assistant(thought, "Hello"), "Well?", require=frozenset({"thinking"})))
 
 
-@pytest.mark.parametrize("thought", [Thinking(text="hm"), Thinking(text="hm", origin=ORIGIN), Thinking(origin="x/y")])
-def test_reasoning_that_need_not_go_back_is_no_loss(thought: Thinking) -> None:
-    assert wire_of(request("Hi", Message.assistant(thought, "Hello"), "Well?")).warnings == ()
+def test_reasoning_that_says_nothing_is_no_loss() -> None:
+    assert wire_of(request("Hi", Message.assistant(Thinking(origin="x/y"), "Hello"), "Well?")).warnings == ()
+
+
+@pytest.mark.parametrize("thought", [Thinking(text="hm"), Thinking(text="hm", origin=ORIGIN)])
+def test_reasoning_that_the_service_does_not_take_back_is_reported(thought: Thinking) -> None:
+    wire = wire_of(request("Hi", Message.assistant(thought, "Hello"), "Well?"))
+    assert [(warning.kind, warning.subject) for warning in wire.warnings] == [("dropped", "thinking")]
+
+
+def test_a_prompt_of_nothing_that_can_be_sent_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="nothing of the prompt"):
+        wire_of(request(Message.user(Thinking(text="hm"))))
 
 
 @pytest.mark.parametrize("wanted", [True, False, "5m", "1h"])

@@ -139,9 +139,10 @@ def test_a_text_under_the_other_name_alone_goes_back_in_the_field_that_a_service
 
 
 def test_two_texts_of_reasoning_go_nowhere_where_none_is_wanted() -> None:
-    wire = wire_of(request("Hi", answered({**BOTH, "tool_calls": [CALL]}).message))
+    answer = answered({**BOTH, "tool_calls": [CALL]}).message
+    wire = wire_of(request("Hi", answer, Message.tool(ToolResult(id=answer.tool_calls[0].id))))
     assert wire.body["messages"][1].keys() == {"role", "content", "tool_calls"}
-    assert subjects(wire) == []
+    assert subjects(wire) == ["thinking"]
 
 
 # ---------------------------------------------------------------- details

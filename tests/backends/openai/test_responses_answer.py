@@ -8,7 +8,19 @@ from genkit.backends.openai import responses
 from genkit.backends.services import SERVICES
 from genkit.backends.wire import Exchange, WireRequest
 from genkit.errors import ContentBlocked, RateLimited, ServerError
-from genkit.types import CallWarning, Image, Message, Opaque, Request, Response, Text, Thinking, Timing, ToolCall
+from genkit.types import (
+    CallWarning,
+    Image,
+    Message,
+    Opaque,
+    Request,
+    Response,
+    Text,
+    Thinking,
+    Timing,
+    ToolCall,
+    ToolResult,
+)
 
 ORIGIN = "openai/responses"
 WIRE = WireRequest(path="/responses", body={}, model="gpt-5", api="responses", origin=ORIGIN)
@@ -57,10 +69,11 @@ def decode(data, exchange=None, wire=WIRE):
 def replayed(*output, **fields):
     """Decode an answer, put it into a conversation, and return the items sent for it."""
     turn = decode(answer(*output, **fields)).message
-    request = Request(model="gpt-5", messages=(Message.user("a"), turn, Message.user("b")))
+    results = Message.tool(*(ToolResult(id=call.id) for call in turn.tool_calls))
+    request = Request(model="gpt-5", messages=(Message.user("a"), turn, results, Message.user("b")))
     wire = responses.encode(request, SERVICES["openai"], origin=ORIGIN, stream=False)
     assert not wire.warnings
-    return wire.body["input"][1:-1]
+    return [item for item in wire.body["input"][1:-1] if not item.get("type", "").endswith("_call_output")]
 
 
 # ---------------------------------------------------------------- parts
@@ -195,14 +208,16 @@ def test_an_answer_goes_back_as_it_came_after_being_stored_as_json():
     response = decode(answer(REASONING, CALL))
     read = Response.model_validate_json(response.model_dump_json())
     assert read == response
-    request = Request(model="gpt-5", messages=(Message.user("a"), read.message))
+    result = Message.tool(ToolResult(id=read.tool_calls[0].id))
+    request = Request(model="gpt-5", messages=(Message.user("a"), read.message, result))
     wire = responses.encode(request, SERVICES["openai"], origin=ORIGIN, stream=False)
-    assert wire.body["input"][1:] == [REASONING, CALL]
+    assert wire.body["input"][1:-1] == [REASONING, CALL]
 
 
 def test_an_answer_of_another_origin_sends_no_ids():
     turn = decode(answer(REASONING, message(said()), CALL)).message
-    request = Request(model="gpt-5", messages=(Message.user("a"), turn))
+    results = Message.tool(ToolResult(id=turn.tool_calls[0].id))
+    request = Request(model="gpt-5", messages=(Message.user("a"), turn, results))
     wire = responses.encode(request, SERVICES["azure"], origin="azure/responses", stream=False)
     assert [item for item in wire.body["input"] if "id" in item or item.get("type") == "reasoning"] == []
     assert [w.subject for w in wire.warnings] == ["thinking"]

@@ -54,6 +54,12 @@ def losses(*messages, **fields):
     return [(w.kind, w.subject) for w in encode(*messages, **fields).warnings]
 
 
+def answered(*parts):
+    """Return what the model said, and after it the results that its calls must have."""
+    results = (ToolResult(id=part.id, name=part.name) for part in parts if isinstance(part, ToolCall))
+    return Message.assistant(*parts), Message.tool(*results)
+
+
 def text(said="Hello.", item_id="msg_1", reasoning=None, **more):
     item = {"id": item_id, "type": "message", "role": "assistant", "status": "completed", **more}
     native = {"item": {**item, "content": [{"type": "output_text", "logprobs": []}]}}
@@ -344,7 +350,7 @@ def test_arguments_that_are_no_json_go_back_as_written():
 
 def test_arguments_that_json_cannot_hold_are_refused():
     with pytest.raises(InvalidRequest, match=r"messages\[0\]\.parts\[0\] are not JSON"):
-        body(Message.assistant(ToolCall(id="1", name="f", arguments={"x": float("nan")})))
+        body(*answered(ToolCall(id="1", name="f", arguments={"x": float("nan")})))
 
 
 def test_two_contents_of_one_message_become_one_message_again():
@@ -391,7 +397,7 @@ def test_an_item_of_the_vendors_may_stand_in_a_users_message():
 def test_reasoning_without_its_encrypted_form_is_dropped_and_its_followers_lose_their_ids():
     bare = thinking(encrypted_content=None)
     said = text(reasoning="rs_1", phase="commentary")
-    wire = encode(Message.user("a"), Message.assistant(bare, said, call(reasoning="rs_1")))
+    wire = encode(Message.user("a"), *answered(bare, said, call(reasoning="rs_1")))
     assert wire.body["input"][1] == {"role": "assistant", "content": "Hello.", "phase": "commentary"}
     assert "id" not in wire.body["input"][2]
     assert wire.body["input"][2]["call_id"] == "call_1"
@@ -401,8 +407,8 @@ def test_reasoning_without_its_encrypted_form_is_dropped_and_its_followers_lose_
 def test_reasoning_without_its_encrypted_form_is_found_by_id_where_answers_are_kept():
     bare = thinking(encrypted_content=None)
     stored = {"openai": {"store": True}}
-    sent = items(Message.user("a"), Message.assistant(bare, call(reasoning="rs_1")), extra=stored)
-    assert [entry.get("id") for entry in sent] == [None, "rs_1", "fc_1"]
+    sent = items(Message.user("a"), *answered(bare, call(reasoning="rs_1")), extra=stored)
+    assert [entry.get("id") for entry in sent] == [None, "rs_1", "fc_1", None]
 
 
 def test_reasoning_is_not_sent_without_the_item_that_followed_it():
@@ -420,8 +426,8 @@ def test_reasoning_is_not_sent_before_a_text_that_was_put_in_by_hand():
 
 def test_reasoning_is_sent_before_a_call_that_has_lost_its_own_id():
     rebuilt = ToolCall(id="call_1", name="weather", arguments={})
-    sent = items(Message.user("a"), Message.assistant(thinking(), rebuilt))
-    assert [entry.get("type") for entry in sent] == [None, "reasoning", "function_call"]
+    sent = items(Message.user("a"), *answered(thinking(), rebuilt))
+    assert [entry.get("type") for entry in sent] == [None, "reasoning", "function_call", "function_call_output"]
 
 
 def test_an_item_whose_reasoning_was_taken_out_of_the_history_is_sent_without_its_id():
@@ -451,11 +457,11 @@ def test_several_lost_thoughts_are_one_warning():
 
 
 def test_foreign_answers_are_plain_messages_and_calls():
-    foreign = Message.assistant(
+    foreign = answered(
         Text(text="Let me see.", origin="google/v1", native={"item": {"id": "x"}}),
         ToolCall(id="toolu_1", name="weather", arguments={"city": "Oslo"}, origin="google/v1", native={"sig": 1}),
     )
-    assert items(Message.user("a"), foreign)[1:] == [
+    assert items(Message.user("a"), *foreign)[1:3] == [
         {"role": "assistant", "content": "Let me see."},
         {"type": "function_call", "call_id": "toolu_1", "name": "weather", "arguments": '{"city":"Oslo"}'},
     ]
@@ -495,6 +501,9 @@ def test_of_a_spoken_answer_the_transcript_is_sent():
 # ---------------------------------------------------------------- tool results
 
 
+CALLED = Message.assistant(ToolCall(id="call_1", name="weather", arguments={"city": "Oslo"}))
+
+
 def result(*parts, **fields):
     return Message.tool(ToolResult(id="call_1", parts=tuple(parts), **fields))
 
@@ -508,21 +517,22 @@ def test_a_tools_text_is_the_output_of_its_call():
 
 
 def test_a_tools_images_and_files_are_a_list_of_contents():
-    sent = items(Message.user("a"), result(Text(text="see"), Image(url="https://x"), Document(file_id="f")))
+    sent = items(Message.user("a"), CALLED, result(Text(text="see"), Image(url="https://x"), Document(file_id="f")))
     assert [part["type"] for part in sent[-1]["output"]] == ["input_text", "input_image", "input_file"]
 
 
 def test_a_tool_that_answered_nothing_has_an_empty_output():
-    assert items(Message.user("a"), result())[-1]["output"] == ""
+    assert items(Message.user("a"), CALLED, result())[-1]["output"] == ""
 
 
 def test_a_failed_tool_says_so_in_its_output():
-    assert (
-        items(Message.user("a"), result(Text(text="no such city"), failed=True))[-1]["output"] == "Error: no such city"
-    )
-    assert items(Message.user("a"), result(Text(text="error 5"), failed=True))[-1]["output"] == "error 5"
-    assert items(Message.user("a"), result(failed=True))[-1]["output"] == "Error"
-    shown = items(Message.user("a"), result(Image(url="https://x"), failed=True))[-1]["output"]
+    def output(*parts):
+        return items(Message.user("a"), CALLED, result(*parts, failed=True))[-1]["output"]
+
+    assert output(Text(text="no such city")) == "Error: no such city"
+    assert output(Text(text="error 5")) == "error 5"
+    assert output() == "Error"
+    shown = output(Image(url="https://x"))
     assert [part["type"] for part in shown] == ["input_text", "input_image"]
     assert shown[0]["text"] == "Error"
 
@@ -540,7 +550,8 @@ def test_an_id_beyond_the_vendors_limit_is_shortened_alike_in_call_and_result():
 
 def test_an_id_at_the_vendors_limit_is_left_alone():
     call_id = "x" * 64
-    assert items(Message.user("a"), Message.tool(ToolResult(id=call_id)))[1]["call_id"] == call_id
+    sent = items(Message.user("a"), *answered(ToolCall(id=call_id, name="f", arguments={})))
+    assert [entry["call_id"] for entry in sent[1:]] == [call_id, call_id]
 
 
 # ---------------------------------------------------------------- tools and schema

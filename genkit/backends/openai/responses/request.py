@@ -8,10 +8,12 @@ from typing import Any
 from ....errors import InvalidRequest, suggest
 from ....types import Message, Request, Settings, Text, ToolChoice
 from ...base import Losses
+from ...checks import check_prompt
+from ...history import mended
 from ...services import Service
 from ...wire import WireRequest
 from .. import models
-from ..chat import check_prompt, lose_cache_wishes, merge_extra, merged_extra
+from ..chat import lose_cache_wishes, merge_extra, merged_extra
 from ..models import SAMPLING, SAMPLING_DEFAULTS, Family
 from ..strict import strictness
 from .input import Input
@@ -105,12 +107,14 @@ def _prompt(
     other = bool(_OTHER_INPUT & extra.keys())
     if not other:
         check_prompt(request)
+        messages = mended(messages, losses, foreign_call=lambda part: (part.native or {}).get("call_id"))
+    before = 0
     instructions: JSON = {}
     if (other or any(message.parts for message in messages[1:])) and (text := _instructions(messages)) is not None:
         instructions = {"instructions": text}
-        messages = messages[1:]
+        messages, before = messages[1:], 1
     filled = Input(losses, origin=origin, service=service, family=family, stored=stored)
-    items = filled.fill(request, messages)
+    items = filled.fill(messages, before=before)
     if not items and not other:
         raise InvalidRequest("nothing of the prompt can be sent; pass a text, a message or a list of them")
     if len(items) == 1 and items[0].keys() == {"role", "content"} and items[0]["role"] == "user":

@@ -1,4 +1,4 @@
-"""Recorded OpenAI and Azure traffic through genkit: answers, bodies sent, streams, faults, and answers sent back.
+"""Recorded traffic through genkit: answers, bodies sent, streams, faults, and answers sent back.
 
 By default every recording runs plain, sync and async, and the short streams run in pieces of five bytes; with
 GENKIT_LLM_WIRE_ALL=1 every stream does, and is cut at every frame.
@@ -15,12 +15,14 @@ import pytest
 from genkit import errors
 from genkit.types import EmbedRequest, Request
 
-from . import bodies, cassettes, checks, replies
+from . import cassettes, checks, replies
 from .cassettes import Interaction
 from .conftest import Tally
 from .exchanges import Conversation
-from .reader import Reading, read
+from .reader import Reading
 from .requests import NotYet
+from .vendor import Vendor
+from .vendors import VENDORS
 
 pytestmark = pytest.mark.skipif(cassettes.ABSENT is not None, reason=str(cassettes.ABSENT))
 
@@ -28,16 +30,20 @@ EVERYTHING = os.environ.get("GENKIT_LLM_WIRE_ALL") == "1"
 SPLIT_BYTES = 10**9 if EVERYTHING else 7_000
 
 
-@pytest.fixture(scope="module", params=cassettes.names(), ids=str)
+CASSETTES = [pytest.param((vendor, name), id=name) for vendor in VENDORS for name in cassettes.names(vendor.backends)]
+
+
+@pytest.fixture(scope="module", params=CASSETTES)
 def conversation(request: pytest.FixtureRequest, replay_server: Any) -> Iterator[Conversation]:
     """Each cassette in turn."""
-    conversation = Conversation(request.param, replay_server)
+    vendor, name = request.param
+    conversation = Conversation(vendor, name, replay_server)
     yield conversation
     conversation.close()
 
 
-def reading_of(interaction: Interaction) -> Reading:
-    return read(interaction.api, interaction.status, interaction.headers, interaction.content)
+def reading_of(vendor: Vendor, interaction: Interaction) -> Reading:
+    return vendor.read(interaction, interaction.content)
 
 
 def report(problems: list[str]) -> None:
@@ -47,8 +53,8 @@ def report(problems: list[str]) -> None:
 def streams(conversation: Conversation) -> list[Interaction]:
     """Return the interactions that were answered by a whole stream."""
     found = [interaction for interaction, _ in conversation.replayable() if interaction.is_stream]
-    readings = [(interaction, reading_of(interaction)) for interaction in found]
-    return [interaction for interaction, reading in readings if reading.terminated and reading.error is None]
+    readings = [(interaction, reading_of(conversation.vendor, interaction)) for interaction in found]
+    return [interaction for interaction, reading in readings if reading.whole and reading.error is None]
 
 
 def sent(conversation: Conversation) -> list[Interaction]:
@@ -64,22 +70,27 @@ def named(interaction: Interaction, problems: list[str], what: str = "") -> list
 def test_every_recorded_request_is_known_by_what_it_is(conversation: Conversation, tally: Tally) -> None:
     for interaction in conversation.interactions:
         if interaction.other:
-            tally.add("out of scope here, by interface", interaction.api)
+            tally.add("out of scope here, by interface", f"{interaction.backend} {interaction.api}")
             continue
         try:
-            request, through_extra = conversation.translated(interaction)
+            made = conversation.translated(interaction)
         except NotYet as missing:
-            tally.add("not yet", str(missing))
+            tally.add("not yet", f"{interaction.backend} {missing}")
             continue
-        assert isinstance(request, EmbedRequest if interaction.api == "embeddings" else Request)
-        for name in through_extra:
-            tally.add("sent through extra", f"{interaction.api}: {name}")
+        assert isinstance(made.request, EmbedRequest if interaction.api == "embeddings" else Request)
+        for name in made.unworded:
+            tally.add("sent through extra", f"{interaction.backend} {interaction.api}: {name}")
 
 
 def test_an_answer_is_what_its_bytes_say(conversation: Conversation, tally: Tally) -> None:
     problems = []
     for interaction, _ in conversation.replayable():
-        found = checks.answer(interaction, reading_of(interaction), conversation.outcome(interaction))
+        found = checks.answer(
+            conversation.vendor,
+            interaction,
+            reading_of(conversation.vendor, interaction),
+            conversation.outcome(interaction),
+        )
         form = "stream" if interaction.is_stream else "error" if interaction.status >= 400 else "plain"
         if conversation.outcome(interaction).refused:
             form = "refused here as by the vendor"
@@ -93,7 +104,10 @@ def test_an_async_answer_is_what_its_bytes_say(conversation: Conversation) -> No
     outcomes = conversation.acalls((interaction, {}) for interaction in asked)
     problems = []
     for interaction, outcome in zip(asked, outcomes, strict=True):
-        problems += named(interaction, checks.answer(interaction, reading_of(interaction), outcome))
+        problems += named(
+            interaction,
+            checks.answer(conversation.vendor, interaction, reading_of(conversation.vendor, interaction), outcome),
+        )
     report(problems)
 
 
@@ -105,12 +119,11 @@ def test_the_body_sent_is_the_body_recorded(conversation: Conversation, tally: T
             problems += named(interaction, [f"nothing was sent: {outcome.error!r}"])
             continue
         warnings = conversation.warnings(interaction)
-        reasons, left = bodies.compare(interaction.asked, outcome.sent, warnings)
+        reasons, left = conversation.vendor.compare(interaction.asked, outcome.sent, warnings)
         for reason in reasons:
-            tally.add("bodies: accepted differences", reason)
-        tally.add(
-            "bodies", "differ" if left else "as recorded, up to accepted differences" if reasons else "as recorded"
-        )
+            tally.add("bodies: accepted differences", f"{interaction.backend} {reason}")
+        how = "differ" if left else "as recorded, up to accepted differences" if reasons else "as recorded"
+        tally.add("bodies", f"{interaction.backend} {interaction.api}: {how}")
         problems += named(interaction, left)
     report(problems)
 
@@ -119,11 +132,25 @@ def test_a_request_goes_to_the_vendors_route_with_its_credential(conversation: C
     problems = []
     for interaction in sent(conversation):
         outcome = conversation.outcome(interaction)
-        key = {"openai": "authorization", "azure": "api-key"}[interaction.backend]
-        if outcome.path != cassettes.route_of(interaction):
-            problems += named(interaction, [f"went to {outcome.path!r}, not {cassettes.route_of(interaction)!r}"])
+        key, route = conversation.vendor.credential[interaction.backend], conversation.vendor.route(interaction)
+        if outcome.path != route:
+            problems += named(interaction, [f"went to {outcome.path!r}, not {route!r}"])
         if not {key, "content-type"} <= outcome.headers:
             problems += named(interaction, [f"went with headers {sorted(outcome.headers)}"])
+    report(problems)
+
+
+def test_the_plan_of_a_request_is_what_was_sent(conversation: Conversation) -> None:
+    problems = []
+    for interaction in sent(conversation):
+        request, outcome = conversation.translated(interaction).request, conversation.outcome(interaction)
+        if not isinstance(request, Request) or interaction.counts:
+            continue
+        plan = conversation.backend(interaction).plan(request, stream=interaction.streams)
+        if plan.body != outcome.sent or not plan.url.endswith(outcome.path):
+            problems += named(interaction, [f"planned {plan.url} {plan.body}, sent {outcome.path} {outcome.sent}"])
+        if {name.lower() for name in plan.headers} - outcome.headers:
+            problems += named(interaction, [f"planned headers {sorted(plan.headers)}, sent {sorted(outcome.headers)}"])
     report(problems)
 
 
@@ -138,20 +165,21 @@ def test_the_events_of_a_stream_add_up_to_its_response(conversation: Conversatio
 def test_a_stream_and_the_plain_answer_of_the_same_content_give_equal_responses(conversation: Conversation) -> None:
     problems = []
     for interaction in streams(conversation):
-        reading, stream = reading_of(interaction), conversation.outcome(interaction).response
-        plain = conversation.call(interaction, content=replies.as_plain(interaction.api, reading), plain=True)
+        reading, stream = reading_of(conversation.vendor, interaction), conversation.outcome(interaction).response
+        plain = conversation.call(interaction, content=conversation.vendor.as_plain(interaction, reading), plain=True)
         assert stream is not None
-        found = [repr(plain.error)] if plain.response is None else replies.unlike_plain(stream, plain.response)
+        found = (
+            [repr(plain.error)] if plain.response is None else conversation.vendor.unlike_plain(stream, plain.response)
+        )
         problems += named(interaction, found)
     report(problems)
 
 
-def test_a_stream_with_other_line_ends_and_comments_gives_the_same_events(conversation: Conversation) -> None:
+def test_the_same_stream_in_other_bytes_gives_the_same_events(conversation: Conversation) -> None:
     problems = []
     for interaction in [found for found in streams(conversation) if len(found.content) <= SPLIT_BYTES // 2]:
-        dripping = b"\xef\xbb\xbf: hello\n\n" + interaction.content.replace(b"\n\n", b"\n: still here\n\n")
-        for end in (b"\r\n", b"\r"):
-            outcome = conversation.call(interaction, content=dripping.replace(b"\n", end), split=997)
+        for content in conversation.vendor.variants(interaction.content):
+            outcome = conversation.call(interaction, content=content, split=997)
             problems += named(interaction, replies.unlike(outcome.events, conversation.outcome(interaction).events))
     report(problems)
 
@@ -161,7 +189,10 @@ def test_a_stream_in_pieces_of_five_bytes_gives_the_same_events(conversation: Co
     short = [interaction for interaction in streams(conversation) if len(interaction.content) <= SPLIT_BYTES]
     for interaction in short:
         outcome = conversation.call(interaction, split=5)
-        problems += named(interaction, checks.answer(interaction, reading_of(interaction), outcome))
+        problems += named(
+            interaction,
+            checks.answer(conversation.vendor, interaction, reading_of(conversation.vendor, interaction), outcome),
+        )
         problems += named(interaction, replies.unlike(outcome.events, conversation.outcome(interaction).events))
     report(problems)
 
@@ -182,36 +213,69 @@ def places(frames: int) -> list[int]:
     return sorted({0, 1, frames // 2, frames - 2, frames - 1} & set(range(frames)))
 
 
-def broken(interaction: Interaction) -> Iterator[tuple[dict[str, Any], bool, str]]:
-    """Yield the ways to break a stream: options for the call, whether the answer is whole all the same, and a name."""
-    frames = cassettes.replay_server().frames(interaction.content, interaction.headers["content-type"])
+def broken(vendor: Vendor, interaction: Interaction) -> Iterator[tuple[dict[str, Any], bool | None, str]]:
+    """Yield the ways to break a stream: options for the call, whether the answer is whole all the same, and a name.
+
+    None stands for either: the answer said why it ended, and then the connection was lost before the vendor's end.
+    """
+    frames = cassettes.replay_server().frames(interaction.content, interaction.kind)
+    entire = vendor.read(interaction, interaction.content)
     for count in places(len(frames)):
         arrived = b"".join(frames[:count])
-        reading = read(interaction.api, 200, interaction.headers, arrived)
-        yield {"cut_after": count}, reading.terminated, f" connection lost after {count} of {len(frames)} frames"
+        reading = vendor.read(interaction, arrived)
+        lost = reading.terminated or (None if reading.whole and not vendor.says_end else False)
+        yield {"cut_after": count}, lost, f" connection lost after {count} of {len(frames)} frames"
         # One more answer may begin after all others have ended.
-        if reading.whole(interaction.api) and len(reading.choices) < len(reading_of(interaction).choices):
+        if reading.whole and len(reading.choices) < len(entire.choices):
             continue
-        yield {"content": arrived}, reading.whole(interaction.api), f" body ended after {count} of {len(frames)} frames"
-    whole = {"content": interaction.content + b"\n\n: the end\n\n", "cut_after": len(frames)}
-    yield whole, True, " connection lost after the terminator"
+        yield {"content": arrived}, reading.whole, f" body ended after {count} of {len(frames)} frames"
+    more = {"content": interaction.content + vendor.epilogue, "cut_after": len(frames)}
+    yield more, entire.terminated or None, " connection lost after the terminator"
 
 
 def test_a_broken_stream_is_an_error_that_holds_what_arrived(conversation: Conversation) -> None:
     problems = []
     for interaction in streams(conversation):
-        for options, over, what in broken(interaction):
+        for options, over, what in broken(conversation.vendor, interaction):
             outcome = conversation.call(interaction, **options)
-            problems += named(interaction, checks.cut(reading_of(interaction), outcome, over=over), what)
+            problems += named(
+                interaction, checks.cut(reading_of(conversation.vendor, interaction), outcome, over=over), what
+            )
     report(problems)
 
 
 def test_a_broken_async_stream_is_an_error_that_holds_what_arrived(conversation: Conversation) -> None:
-    ways = [(interaction, *way) for interaction in streams(conversation) for way in broken(interaction)]
+    ways = [
+        (interaction, *way) for interaction in streams(conversation) for way in broken(conversation.vendor, interaction)
+    ]
     outcomes = conversation.acalls((interaction, options) for interaction, options, _, _ in ways)
     problems = []
     for (interaction, _, over, what), outcome in zip(ways, outcomes, strict=True):
-        problems += named(interaction, checks.cut(reading_of(interaction), outcome, over=over), what)
+        problems += named(
+            interaction, checks.cut(reading_of(conversation.vendor, interaction), outcome, over=over), what
+        )
+    report(problems)
+
+
+def test_an_error_inside_a_stream_has_its_kind_and_holds_what_arrived(conversation: Conversation) -> None:
+    problems = []
+    for interaction in streams(conversation):
+        frames = cassettes.replay_server().frames(interaction.content, interaction.kind)
+        report_of_error, kind = conversation.vendor.breakdown(interaction)
+        for count in (0, len(frames) // 2):
+            outcome = conversation.call(interaction, content=b"".join([*frames[:count], report_of_error]))
+            found = checks.broke_down(reading_of(conversation.vendor, interaction), outcome, kind)
+            problems += named(interaction, found, f" error after {count} of {len(frames)} frames")
+    report(problems)
+
+
+def test_damage_to_the_frames_of_a_stream_is_an_error_that_holds_what_arrived(conversation: Conversation) -> None:
+    problems = []
+    for interaction in streams(conversation):
+        for content, kind in conversation.vendor.damaged(interaction.content):
+            outcome = conversation.call(interaction, content=content)
+            found = checks.broke_down(reading_of(conversation.vendor, interaction), outcome, kind)
+            problems += named(interaction, found)
     report(problems)
 
 
@@ -225,7 +289,13 @@ def test_an_injected_failure_can_be_retried_and_the_answer_follows(
         if not (type(failed) is kind and failed.retryable and failed.status == status and failed.retry_after == 2):
             problems += named(interaction, [f"{status} became {failed!r}"])
         problems += named(
-            interaction, checks.answer(interaction, reading_of(interaction), conversation.again(interaction))
+            interaction,
+            checks.answer(
+                conversation.vendor,
+                interaction,
+                reading_of(conversation.vendor, interaction),
+                conversation.again(interaction),
+            ),
         )
     report(problems)
 
@@ -234,7 +304,10 @@ def test_retry_gets_past_injected_failures_to_the_answer(conversation: Conversat
     problems = []
     for interaction in sent(conversation)[:1]:
         outcome = conversation.call(interaction, fail_first=[503, 429], retry_after=0, retries=2)
-        problems += named(interaction, checks.answer(interaction, reading_of(interaction), outcome))
+        problems += named(
+            interaction,
+            checks.answer(conversation.vendor, interaction, reading_of(conversation.vendor, interaction), outcome),
+        )
         problems += named(interaction, checks.stream(outcome.events) if interaction in streams(conversation) else [])
     report(problems)
 
@@ -246,9 +319,10 @@ def test_an_answer_goes_back_as_it_came(conversation: Conversation, tally: Tally
         if response is None or not isinstance(request, Request):
             continue
         turn = conversation.turn(interaction, request, response.message)
-        stored = interaction.asked.get("store") is True or bool(interaction.asked.get("background"))
-        found = replies.unlike_answer(interaction.api, reading_of(interaction), turn, stored=stored)
-        tally.add("answers sent back", f"{interaction.api}: {'differ' if found else 'as they came'}")
+        reading = reading_of(conversation.vendor, interaction)
+        found = conversation.vendor.unlike_answer(interaction, reading, turn)
+        how = "differ" if found else "as they came"
+        tally.add("answers sent back", f"{interaction.backend} {interaction.api}: {how}")
         problems += named(interaction, found)
     report(problems)
 
@@ -261,11 +335,12 @@ def test_an_answer_goes_back_as_the_recorded_client_sent_it(conversation: Conver
         if response is None or not isinstance(request, Request):
             continue
         for later, _ in asked[place + 1 :]:
-            sent = replies.sent_back(interaction, later, reading_of(interaction))
+            sent = conversation.vendor.sent_back(interaction, later, reading_of(conversation.vendor, interaction))
             if sent is None:
                 continue
             turn = conversation.turn(interaction, request, response.message)
-            found = replies.unlike_client(sent, turn)
-            tally.add("answers sent back", f"{interaction.api}: {'not ' if found else ''}as the recorded client did")
+            found = conversation.vendor.unlike_client(sent, turn)
+            how = "not as" if found else "as"
+            tally.add("answers sent back", f"{interaction.backend} {interaction.api}: {how} the recorded client did")
             problems += named(interaction, found)
     report(problems)
