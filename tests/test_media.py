@@ -7,7 +7,7 @@ import gzip
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -22,8 +22,8 @@ from genkit.errors import (
     Timeout,
 )
 from genkit.media import Fetcher
-from genkit.transport import Transport
-from genkit.types import Audio, Document, FetchPolicy, Image, Media, Message, Request, Settings, Video
+from genkit.transport import HttpRequest, Transport
+from genkit.types import Audio, Document, FetchPolicy, Image, Media, Message, Request, Settings, Timeouts, Video
 from tests.farend import Call, FarEnd, Script, answer
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"
@@ -165,6 +165,26 @@ def test_a_name_that_turns_inside_for_a_second_file_is_refused_then(
     with pytest.raises(InvalidRequest, match=r"127\.0\.0\.1"):
         fetch(Image(url="http://cats.example/a.png"), FetchPolicy())
     assert connected == ["93.184.215.14"]
+
+
+def test_nothing_is_sent_to_a_wrong_peer_even_if_the_look_up_is_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What would happen with an aiohttp that renamed the method in which addresses are checked first.
+    monkeypatch.delattr("genkit.transport.aio._Connector._resolve_host")
+
+    async def fetch(url: str) -> None:
+        transport = Transport(trust_env=False).guarded(admit_nobody, max_bytes=100)
+        try:
+            await transport.asend(HttpRequest(url, {}, method="GET"), Timeouts(total=5))
+        finally:
+            await transport.aclose()
+
+    def admit_nobody(host: str, addresses: Sequence[str]) -> None:
+        raise InvalidRequest(f"{host} is at {addresses}")
+
+    with FarEnd(answer(PNG)) as far:
+        with pytest.raises(InvalidRequest, match=r"127\.0\.0\.1 is at"):
+            asyncio.run(fetch(far.url))
+        assert far.requests == []
 
 
 def test_host_and_certificate_are_those_of_the_name(fetch: Fetch, names: dict[str, list[list[str]]]) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from genkit.errors import InvalidRequest
 from genkit.media.guard import NotAdmitted, check_addresses, check_url, shown
@@ -173,3 +178,20 @@ def test_a_single_host_may_be_written_without_a_list() -> None:
 )
 def test_a_url_is_shown_without_its_secrets(url: str, seen: str) -> None:
     assert shown(url) == seen
+
+
+@given(st.text(max_size=40).map("http://{}".format) | st.text(st.sampled_from(":/@[]%.?#\\0x17fe-*h t"), max_size=20))
+def test_no_text_at_all_ends_in_another_error(url: str) -> None:
+    for policy in (PUBLIC, OWN, FetchPolicy(allow_hosts=("x.example", "*.y.example:81"))):
+        with contextlib.suppress(InvalidRequest):
+            check_url(url, policy)
+
+
+@given(st.ip_addresses())
+def test_what_python_calls_private_is_not_admitted_as_public(address: Any) -> None:
+    try:
+        check_addresses([str(address)], PUBLIC)
+    except NotAdmitted:
+        return
+    inner = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None) or address
+    assert not any((inner.is_private, inner.is_loopback, inner.is_link_local, inner.is_multicast))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import pickle
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 import genkit.sources
@@ -228,3 +231,17 @@ def test_a_type_that_may_be_right_is_believed(kind: Any, data: bytes, mime: str)
 def test_a_source_and_a_keyword_for_the_same_are_one_too_many(other: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="given twice"):
         Image(PNG, **other)
+
+
+@given(
+    st.text(st.one_of(st.characters(), st.sampled_from("\ud800/:.,;=")), max_size=30), st.sampled_from(["", "data:"])
+)
+def test_no_text_at_all_ends_in_another_error(text: str, start: str) -> None:
+    with contextlib.suppress(ConfigError):
+        Image(start + text)
+
+
+@given(st.binary(max_size=30), st.sampled_from([Image, Audio, Video, Document]))
+def test_bytes_are_kept_as_they_are_or_refused(data: bytes, kind: Any) -> None:
+    with contextlib.suppress(ConfigError):
+        assert kind(data).data == data

@@ -19,9 +19,9 @@ __all__ = ["TABLE", "Backend", "Row", "find", "known", "load", "split"]
 
 ENTRY_POINTS = "genkit.backends"
 
-_WIRE = frozenset({"api_key", "base_url", "http_client", "proxy", "ca", "headers"})
+_WIRE = frozenset({"api_key", "base_url", "http_client", "proxy", "ca", "headers", "fetch"})
 _GOOGLE = _WIRE | {"client", "api_version", "families"}
-_OPENAI = _WIRE | {"fetch", "client", "api", "credential", "organization", "project"}
+_OPENAI = _WIRE | {"client", "api", "credential", "organization", "project"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,11 +90,9 @@ class AsyncEngine:
         secure = target.scheme == "https"
         if proxy is not None and proxy.authorization and not secure:
             headers.append(("Proxy-Authorization", proxy.authorization))
-        pool = self._pools.get(asyncio.get_running_loop()) or await _open_pool(self._pools)
+        pool = self._pools.get(asyncio.get_running_loop()) or await _open_pool(self._pools, self._admit)
         wire = _Wire(request, headers, self._tls() if secure else None, proxy)
-        exchange = _Exchange(pool.session, wire, limits, target=target)
-        exchange.admit = self._admit if proxy is None else None
-        return exchange
+        return _Exchange(pool.session, wire, limits, target=target)
 
     async def _whole(self, exchange: _Exchange, response: aiohttp.ClientResponse) -> HttpResponse:
         headers, body = self._head(exchange, response)
@@ -148,11 +146,11 @@ class _Pool(NamedTuple):
     holder: AsyncGenerator[aiohttp.ClientSession, None]
 
 
-async def _open_pool(pools: dict[asyncio.AbstractEventLoop, _Pool]) -> _Pool:
+async def _open_pool(pools: dict[asyncio.AbstractEventLoop, _Pool], admit: Admit | None) -> _Pool:
     """Make the pool of the running loop, and drop those of loops that were closed without notice."""
     loop = asyncio.get_running_loop()
     dead = [pools.pop(other) for other in list(pools) if other.is_closed()]
-    holder = _hold(pools, loop)
+    holder = _hold(pools, loop, admit)
     pool = pools[loop] = _Pool(await anext(holder), holder)
     for old in dead:
         _bury(old.session)
@@ -160,11 +158,11 @@ async def _open_pool(pools: dict[asyncio.AbstractEventLoop, _Pool]) -> _Pool:
 
 
 async def _hold(
-    pools: dict[asyncio.AbstractEventLoop, _Pool], loop: asyncio.AbstractEventLoop
+    pools: dict[asyncio.AbstractEventLoop, _Pool], loop: asyncio.AbstractEventLoop, admit: Admit | None
 ) -> AsyncGenerator[aiohttp.ClientSession, None]:
     """Hold the session of a loop: `asyncio.run` finalises asynchronous generators before it closes the loop."""
     session = aiohttp.ClientSession(
-        connector=_Connector(limit=0, keepalive_timeout=_IDLE_SECONDS),
+        connector=_Connector(limit=0, keepalive_timeout=_IDLE_SECONDS, admit=admit),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=_NO_LIMITS,
         trust_env=False,
@@ -271,12 +269,11 @@ class _Exchange:
         fresh: Whether kept connections are out of the question.
         answered: Whether the head of the answer is there.
         timer: Ends what runs within `_perform`.
-        admit: Refuses addresses, or None.
     """
 
     __slots__ = (
         *("__weakref__", "_protocol", "_reached", "_reused", "_session", "_wire"),
-        *("admit", "answered", "deadline", "fresh", "target", "timer"),
+        *("answered", "deadline", "fresh", "target", "timer"),
     )
 
     def __init__(self, session: aiohttp.ClientSession, wire: _Wire, limits: Timeouts, *, target: Target) -> None:
@@ -285,12 +282,16 @@ class _Exchange:
         self._reused = True
         self._reached = False
         self._protocol: _Protocol | None = None
-        self.admit: Admit | None = None
         self.target = target
         self.deadline = Deadline(limits, target.where)
         self.fresh = False
         self.answered = False
         self.timer: Timer | None = None
+
+    @property
+    def direct(self) -> bool:
+        """Whether no proxy stands between."""
+        return self._wire.proxy is None
 
     @property
     def where(self) -> str:
@@ -428,8 +429,9 @@ class _Connector(aiohttp.TCPConnector):
         made: The connections there are, in use or not.
     """
 
-    def __init__(self, *, limit: int, keepalive_timeout: float) -> None:
+    def __init__(self, *, limit: int, keepalive_timeout: float, admit: Admit | None) -> None:
         super().__init__(limit=limit, keepalive_timeout=keepalive_timeout)
+        self._admit = admit
         self._process = os.getpid()
         self.made: weakref.WeakSet[_Protocol] = weakref.WeakSet()
         self._factory = self._make_protocol  # type: ignore[assignment]  # a subclass of its own
@@ -453,8 +455,19 @@ class _Connector(aiohttp.TCPConnector):
         exchange = _current()
         if exchange is not None:
             assert isinstance(connection.protocol, _Protocol)
+            try:
+                self._admit_peer(connection, exchange)
+            except BaseException:
+                connection.close()
+                raise
             exchange.connected(connection.protocol)
         return connection
+
+    def _admit_peer(self, connection: Any, exchange: _Exchange) -> None:
+        """Check who is at the other end before anything is sent, should an aiohttp to come resolve names elsewhere."""
+        if self._admit is not None and exchange.direct:
+            peer = connection.transport.get_extra_info("peername")
+            self._admit(exchange.target.host, [str(peer[0])])
 
     @override
     async def _get(self, key: ConnectionKey, traces: Any) -> Any:
@@ -465,8 +478,9 @@ class _Connector(aiohttp.TCPConnector):
     async def _resolve_host(self, host: str, port: int, traces: Any = None) -> Any:
         # The one place that all addresses pass, those written as numbers in the URL and those cached included.
         found = await super()._resolve_host(host, port, traces=traces)
-        if (exchange := _current()) is not None and exchange.admit is not None:
-            exchange.admit(host, [entry["host"] for entry in found])
+        exchange = _current()
+        if self._admit is not None and (exchange is None or exchange.direct):
+            self._admit(host, [entry["host"] for entry in found])
         return found
 
     @override

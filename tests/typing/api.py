@@ -32,6 +32,7 @@ llm = LLM("openai:gpt-5-mini", temperature=0.2, timeout=30, system="Be terse", r
 LLM()
 LLM("azure:my-deployment", api_key=lambda: "token", base_url="https://x", api="responses", headers={"a": "b"})
 LLM("vertex:m", project="p", location="global", credentials=object(), api_version="v1", families=[{"pattern": "m"}])
+LLM("bedrock:amazon.nova-lite-v1:0", region="us-east-1", profile="dev", families=[{"pattern": "x", "like": "y"}])
 LLM("hf:smollm2", device="cpu", dtype="float32", concurrency=2, requests_per_minute=60)
 
 response = llm.generate("Say hi")

@@ -67,6 +67,18 @@ def named(interaction: Interaction, problems: list[str], what: str = "") -> list
     return [f"{interaction.label}{what}: {problem}" for problem in problems]
 
 
+def unlisted(
+    conversation: Conversation, tally: Tally, what: str, interaction: Interaction, problems: list[str]
+) -> list[str]:
+    """Return the problems that are not listed with a reason; a listed one that is gone is a problem, too."""
+    place = f"{interaction.cassette}[{interaction.number}]"
+    reason = conversation.vendor.listed.get((what, place))
+    if reason is None:
+        return named(interaction, problems)
+    tally.add("listed differences", f"{what} {place}: {reason}")
+    return [] if problems else named(interaction, [f"{what} is listed as different, and differs no more"])
+
+
 def test_every_recorded_request_is_known_by_what_it_is(conversation: Conversation, tally: Tally) -> None:
     for interaction in conversation.interactions:
         if interaction.other:
@@ -124,7 +136,7 @@ def test_the_body_sent_is_the_body_recorded(conversation: Conversation, tally: T
             tally.add("bodies: accepted differences", f"{interaction.backend} {reason}")
         how = "differ" if left else "as recorded, up to accepted differences" if reasons else "as recorded"
         tally.add("bodies", f"{interaction.backend} {interaction.api}: {how}")
-        problems += named(interaction, left)
+        problems += unlisted(conversation, tally, "body", interaction, left)
     report(problems)
 
 
@@ -323,7 +335,7 @@ def test_an_answer_goes_back_as_it_came(conversation: Conversation, tally: Tally
         found = conversation.vendor.unlike_answer(interaction, reading, turn)
         how = "differ" if found else "as they came"
         tally.add("answers sent back", f"{interaction.backend} {interaction.api}: {how}")
-        problems += named(interaction, found)
+        problems += unlisted(conversation, tally, "sent back", interaction, found)
     report(problems)
 
 
@@ -342,5 +354,5 @@ def test_an_answer_goes_back_as_the_recorded_client_sent_it(conversation: Conver
             found = conversation.vendor.unlike_client(sent, turn)
             how = "not as" if found else "as"
             tally.add("answers sent back", f"{interaction.backend} {interaction.api}: {how} the recorded client did")
-            problems += named(interaction, found)
+            problems += unlisted(conversation, tally, "client's turn", interaction, found)
     report(problems)

@@ -44,6 +44,7 @@ class Vendor(abc.ABC):
         fields: Where a setting stands in a body, as dotted paths, where it is not its own name.
         says_end: Whether a stream has a terminator of its own, so that a connection lost before it is always an error.
         epilogue: What may come after the terminator, and is not read.
+        listed: Known differences one by one: what is compared and where, with the reason; strict, both ways.
     """
 
     backends: ClassVar[Mapping[str, str]]
@@ -51,6 +52,7 @@ class Vendor(abc.ABC):
     accepted: ClassVar[tuple[tuple[str, Rule], ...]]
     fields: ClassVar[Mapping[str, tuple[str, ...]]]
     says_end: ClassVar[bool] = True
+    listed: ClassVar[Mapping[tuple[str, str], str]] = {}
     epilogue: ClassVar[bytes] = b"\n\n: the end\n\n"
 
     # What was recorded.

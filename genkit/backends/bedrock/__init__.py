@@ -17,10 +17,11 @@ from pydantic import SecretStr
 from typing_extensions import override
 
 from ...errors import BadResponse, GenkitError
+from ...media import policy_of
 from ...transport import HttpRequest, Transport
 from ...transport.eventstream import EventStreamParser
 from ...transport.messages import target_of
-from ...types import Embeddings, EmbedRequest, Features, Request, Response
+from ...types import Embeddings, EmbedRequest, Features, FetchPolicy, Media, Request, Response
 from ..wire import Decoder, Exchange, WireBackend, WireRequest
 from . import answers, embeddings, failures
 from . import request as requests
@@ -62,6 +63,7 @@ class Bedrock(WireBackend):
         proxy: A proxy for every host; see `Transport`.
         ca: Certificates to trust; see `Transport`.
         headers: Further headers of every request.
+        fetch: What may be fetched, since AWS fetches nothing but from its own S3; False for nothing.
         families: What models can do, before the table of `models`: mappings with a `pattern` for model ids and any
             attributes of `models.Family`; `like` names the model that the others are taken from.
 
@@ -83,10 +85,12 @@ class Bedrock(WireBackend):
         proxy: str | None = None,
         ca: str | os.PathLike[str] | ssl.SSLContext | None = None,
         headers: Mapping[str, str] | None = None,
+        fetch: FetchPolicy | bool = True,
         families: Iterable[Mapping[str, Any]] = (),
     ) -> None:
         self.name = name
         self.transport = Transport(proxy=proxy, ca=ca, http_client=http_client)
+        self.fetch = policy_of(fetch, backend=name)
         self._families = Families(families, backend=name)
         self._signer = Signer()
         self._corrected = 0.0
@@ -118,6 +122,12 @@ class Bedrock(WireBackend):
             media=family.media,
             count_tokens=family.counts,
         )
+
+    @override
+    def fetches(self, part: Media, model: str) -> bool:
+        kind: str = part.kind  # type: ignore[attr-defined]  # every subclass has a kind
+        scheme = (part.url or "").partition(":")[0].lower()
+        return scheme in ("http", "https", "data") and kind in self._families.of(model).media
 
     # ------------------------------------------------------------ translation
 
@@ -202,8 +212,9 @@ class Bedrock(WireBackend):
                 headers["authorization"] = f"Bearer {identity}"
         else:
             target = target_of(url)
+            host = headers.get("host", target.where)
             headers |= self._signer.sign(
-                identity, place.region, host=target.where, path=target.path, content=content, headers=headers
+                identity, place.region, host=host, path=target.path, content=content, headers=headers
             )
         return HttpRequest(url=url, headers=headers, content=content)
 

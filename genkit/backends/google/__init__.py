@@ -23,8 +23,9 @@ from pydantic import SecretStr
 from typing_extensions import override
 
 from ...errors import BadResponse, GenkitError
+from ...media import policy_of
 from ...transport import HttpRequest, Transport
-from ...types import Embeddings, EmbedRequest, Features, Media, Request, Response
+from ...types import Embeddings, EmbedRequest, Features, FetchPolicy, Media, Request, Response
 from ..wire import Decoder, Exchange, WireBackend, WireRequest
 from . import answers, embeddings, failures
 from .connection import Connection
@@ -60,6 +61,7 @@ class Google(WireBackend):
         proxy: A proxy for every host; see `Transport`.
         ca: Certificates to trust; see `Transport`.
         headers: Further headers of every request.
+        fetch: What may be fetched where the vendor does not fetch it by itself; False for nothing.
         api_version: The API's version; else GOOGLE_GENAI_API_VERSION, else "v1beta" ("v1beta1" on Vertex AI).
         families: Rows of the table of model families, as mappings, to be looked at before genkit's own.
         project: Google Cloud's project, for Vertex AI; else GOOGLE_CLOUD_PROJECT, else that of the credentials.
@@ -83,6 +85,7 @@ class Google(WireBackend):
         proxy: str | None = None,
         ca: str | os.PathLike[str] | ssl.SSLContext | None = None,
         headers: Mapping[str, str] | None = None,
+        fetch: FetchPolicy | bool = True,
         api_version: str | None = None,
         families: Sequence[Mapping[str, Any]] | None = None,
         project: str | None = None,
@@ -92,6 +95,7 @@ class Google(WireBackend):
         self.name = name
         self.vendor: Vendor = vendor or ("vertex" if name == "vertex" else "google")
         self.transport = Transport(proxy=proxy, ca=ca, http_client=http_client)
+        self.fetch = policy_of(fetch, backend=name)
         self._families = Families(families, name=name)
         self._connection = Connection(
             name,
@@ -130,6 +134,12 @@ class Google(WireBackend):
             return True
         family = self._families.of(model)
         return Shelf(family, self.vendor, files="", name=self.name).fetches(part)
+
+    @override
+    def fetches(self, part: Media, model: str) -> bool:
+        kind: str = part.kind  # type: ignore[attr-defined]  # every subclass has a kind
+        web = (part.url or "").partition(":")[0].lower() in ("http", "https")
+        return web and kind in self._families.of(model).media and not self.takes_url(part, model)
 
     # ------------------------------------------------------------ translation
 

@@ -119,6 +119,19 @@ class TestSignatures:
         received.raw_head = received.raw_head.replace(b"%3A", b":")
         assert signature_fault(received) is not None
 
+    def test_headers_of_the_users_own_are_signed_where_they_must_be(self) -> None:
+        own = {"Host": "bedrock.example", "X-Amz-Meta": "two  spaces", "x-team": "blue"}
+        with FarEnd(speak_bedrock) as far:
+            backend = Bedrock(base_url=f"{far.url}/", region=REGION, headers=own)
+            assert backend.generate(request("Hi")).text == "Hi"
+            backend.close()
+        (received,) = far.requests
+        assert received.headers["host"] == "bedrock.example"
+        assert (
+            "SignedHeaders=content-type;host;x-amz-date;x-amz-meta;x-amz-security-token,"
+            in (received.headers["authorization"])
+        )
+
     def test_a_body_that_was_changed_on_the_way_is_found_out(self) -> None:
         with FarEnd(speak_bedrock) as far:
             backend = Bedrock(base_url=far.url, region=REGION)

@@ -13,7 +13,7 @@ from typing_extensions import override
 from genkit import errors
 from genkit.backends.bedrock import Bedrock
 from genkit.backends.wire import Exchange, WireBackend
-from genkit.types import Message, Part, Request, Text, ToolResult
+from genkit.types import Message, Part, Request
 
 from ..cassettes import Interaction, Interface
 from ..reader import Choice, Reading
@@ -45,6 +45,14 @@ _STATUS: dict[int, type[errors.GenkitError]] = {
 }
 
 
+_NOVA = "bedrock/pydantic-ai__test_embeddings_TestBedrock.test_nova_"
+_MISTRAL = "bedrock/pydantic-ai__test_bedrock_test_bedrock_media_kind_delivered_in_tool_result_mistral_document_.json"
+_MATRIX = "bedrock/pydantic-ai__test_multimodal_tool_returns_test_multimodal_tool_return_matrix_tool_return_content-"
+_SHALLOW = "extra for the text's options takes the place of the text"
+_ANOTHER_ID = "an id that Bedrock gave for a Mistral model goes back as another"
+_BESIDE = "a document is not sent beside a result, though Claude takes it there"
+
+
 class BedrockRecordings(Vendor):
     """Traffic of bedrock-runtime."""
 
@@ -53,6 +61,19 @@ class BedrockRecordings(Vendor):
     accepted = bodies.ACCEPTED
     fields = bodies.FIELDS
     says_end = False
+    listed: ClassVar = {
+        ("body", f"{_NOVA}minimal.json[0]"): _SHALLOW,
+        ("body", f"{_NOVA}multiple_texts.json[0]"): _SHALLOW,
+        ("body", f"{_NOVA}multiple_texts.json[1]"): _SHALLOW,
+        ("body", f"{_NOVA}with_base_truncate.json[0]"): _SHALLOW,
+        ("body", f"{_NOVA}with_dimensions.json[0]"): _SHALLOW,
+        ("body", f"{_NOVA}with_truncate.json[0]"): _SHALLOW,
+        ("body", f"{_MISTRAL}[1]"): _ANOTHER_ID,
+        ("sent back", f"{_MISTRAL}[0]"): _ANOTHER_ID,
+        ("client's turn", f"{_MISTRAL}[0]"): _ANOTHER_ID,
+        ("body", f"{_MATRIX}url-document-bedrock_claud.json[1]"): _BESIDE,
+        ("body", f"{_MATRIX}url_force_download-documen.json[1]"): _BESIDE,
+    }
     epilogue = frame({":message-type": "event", ":event-type": "afterwards"}, b"{}")
 
     @override
@@ -137,10 +158,10 @@ class BedrockRecordings(Vendor):
         return body["messages"]
 
     @override
-    def following(self, answer: Message) -> tuple[Message, ...]:
-        done = (Text(text="done"),)
-        results = tuple(ToolResult(id=call.id, name=call.name, parts=done) for call in answer.tool_calls)
-        return (Message.tool(*results) if results else Message.user("Go on."),)
+    def following(self, answer: Message) -> tuple[tuple[Message, ...], int]:
+        # Whatever comes after an answer is one turn of the user's.
+        results, _ = super().following(answer)
+        return results or (Message.user("Go on."),), 1
 
     @override
     def unlike_answer(self, interaction: Interaction, reading: Reading, turn: Sequence[JSON]) -> list[str]:

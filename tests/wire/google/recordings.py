@@ -15,7 +15,7 @@ from typing_extensions import override
 from genkit import errors
 from genkit.backends.google import Google
 from genkit.backends.wire import Exchange, WireBackend
-from genkit.types import CallWarning, Message, Part, Request, Response, Text, ToolResult
+from genkit.types import CallWarning, Message, Part, Request, Response
 
 from ..cassettes import Interaction, Interface
 from ..reader import Choice, Reading
@@ -59,6 +59,12 @@ _WORDS = {
 }
 
 
+_PYDANTIC = "pydantic-ai__test_google_test_google_"
+_MATRIX = "pydantic-ai__test_multimodal_tool_returns_test_multimodal_tool_return_matrix_"
+_SILENT = "an empty first turn is left out, so that the model's comes first"
+_BY_URI = "a file by URI in a tool's result follows as the user's"
+
+
 class GoogleRecordings(Vendor):
     """Traffic of generativelanguage.googleapis.com and of aiplatform.googleapis.com."""
 
@@ -67,6 +73,18 @@ class GoogleRecordings(Vendor):
     accepted = bodies.ACCEPTED
     fields = bodies.FIELDS
     says_end = False
+    listed: ClassVar = {
+        **{
+            ("body", f"gemini/{_PYDANTIC}instructions_only_with_tool_calls.json[{number}]"): _SILENT
+            for number in range(1, 5)
+        },
+        ("sent back", f"gemini/{_PYDANTIC}instructions_only_with_tool_calls.json[0]"): _SILENT,
+        ("client's turn", f"gemini/{_PYDANTIC}instructions_only_with_tool_calls.json[0]"): _SILENT,
+        ("sent back", f"gemini/{_PYDANTIC}model_empty_user_prompt.json[0]"): _SILENT,
+        ("body", f"gemini/{_MATRIX}direct-uploaded_file-image-google_gemini3_.json[2]"): _BY_URI,
+        ("body", f"vertex/{_MATRIX}direct-uploaded_file-image-google_vertex_.json[2]"): _BY_URI,
+        ("body", f"vertex/{_MATRIX}direct-url-image-google_vertex_.json[2]"): _BY_URI,
+    }
 
     @override
     def interface(self, method: str, path: str, body: JSON) -> Interface:
@@ -147,10 +165,10 @@ class GoogleRecordings(Vendor):
         return body["contents"]
 
     @override
-    def following(self, answer: Message) -> tuple[Message, ...]:
-        done = (Text(text="done"),)
-        results = tuple(ToolResult(id=call.id, name=call.name, parts=done) for call in answer.tool_calls)
-        return (Message.tool(*results) if results else Message.user("Go on."),)
+    def following(self, answer: Message) -> tuple[tuple[Message, ...], int]:
+        # Whatever comes after an answer is one turn of the user's.
+        results, _ = super().following(answer)
+        return results or (Message.user("Go on."),), 1
 
     @override
     def unlike_answer(self, interaction: Interaction, reading: Reading, turn: Sequence[JSON]) -> list[str]:
