@@ -197,6 +197,10 @@ class Bedrock(WireBackend):
         return self._http(wire, content, place, identity)
 
     @override
+    def may_wait(self) -> bool:
+        return self._connection.may_wait()
+
+    @override
     async def asign(self, wire: WireRequest, content: bytes) -> HttpRequest:
         place = await self._connection.aplace(wire.model)
         identity = "" if self._connection.authorized() else await self._connection.aidentity()

@@ -189,6 +189,10 @@ class Google(WireBackend):
         return self._http(wire, content, headers)
 
     @override
+    def may_wait(self) -> bool:
+        return self._connection.may_wait()
+
+    @override
     async def asign(self, wire: WireRequest, content: bytes) -> HttpRequest:
         return self._http(wire, content, await self._connection.aheaders())
 

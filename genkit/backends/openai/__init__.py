@@ -239,6 +239,10 @@ class OpenAI(WireBackend):
         return self._http(wire, content, place, self._connection.headers(place))
 
     @override
+    def may_wait(self) -> bool:
+        return self._connection.may_wait()
+
+    @override
     async def asign(self, wire: WireRequest, content: bytes) -> HttpRequest:
         place = self._connection.place()
         return self._http(wire, content, place, await self._connection.aheaders(place))
