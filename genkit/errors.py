@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from .types import Response
@@ -84,7 +84,7 @@ class GenkitError(Exception):
         retryable: Whether the same request may succeed later.
     """
 
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
 
     def __init__(
         self,

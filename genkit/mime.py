@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["of_bytes", "of_name"]
+__all__ = ["certain", "contradiction", "ending_of", "of_bytes", "of_name", "of_url", "plain", "told"]
 
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -84,6 +84,26 @@ _ENDINGS = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
 }
+# First bytes that nothing but such a file has; "BM" may as well begin a text about cars.
+_CERTAIN = frozenset(
+    {"image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf", "audio/wav", "audio/flac", "audio/ogg"}
+    | {"video/x-flv", "video/x-msvideo"}
+)
+_SAME = {
+    "image/jpg": "image/jpeg",
+    "image/pjpeg": "image/jpeg",
+    "image/x-png": "image/png",
+    "audio/x-wav": "audio/wav",
+    "audio/wave": "audio/wav",
+    "audio/vnd.wave": "audio/wav",
+    "audio/x-flac": "audio/flac",
+    "audio/opus": "audio/ogg",
+    "video/ogg": "audio/ogg",
+    "video/avi": "video/x-msvideo",
+    "application/x-pdf": "application/pdf",
+}
+_BINARY = frozenset(mime for mime in _ENDINGS.values() if mime.startswith(("image/", "audio/", "video/"))) | _CERTAIN
+_WORDS = frozenset(mime for mime in _ENDINGS.values() if mime.startswith("text/")) | {"application/json"}
 
 
 def of_bytes(data: bytes) -> str | None:
@@ -100,3 +120,39 @@ def of_bytes(data: bytes) -> str | None:
 def of_name(name: str) -> str | None:
     """Return the media type that the ending of a file's name or URL path stands for, or None."""
     return _ENDINGS.get(name.rpartition("/")[2].rpartition(".")[2].lower()) if "." in name else None
+
+
+def of_url(url: str) -> str | None:
+    """Return the media type that the ending of a URL's path stands for, or None."""
+    return of_name(url.partition("#")[0].partition("?")[0].partition("://")[2].partition("/")[2])
+
+
+def ending_of(mime: str) -> str | None:
+    """Return the usual ending of the names of files of a media type, or None."""
+    return next((ending for ending, known in _ENDINGS.items() if known == mime), None)
+
+
+def told(data: bytes, name: str | None = None) -> str | None:
+    """Return the media type of a file: by its bytes, which win over its name where both tell, or None."""
+    by_bytes, by_name = of_bytes(data), of_name(name or "")
+    if by_bytes is None or (by_name in _WORDS and by_bytes not in _CERTAIN):
+        return by_name
+    return by_bytes
+
+
+def certain(data: bytes) -> str | None:
+    """Return the media type of bytes that nothing but a file of that type begins with, or None."""
+    found = of_bytes(data)
+    return found if found in _CERTAIN else None
+
+
+def contradiction(mime: str, data: bytes) -> str | None:
+    """Return the media type that the bytes certainly have where `mime` names another; None where it may be right."""
+    bare = plain(mime)
+    bare = _SAME.get(bare, bare)
+    return found if (found := certain(data)) != bare and bare in _BINARY else None
+
+
+def plain(mime: str) -> str:
+    """Return a media type in lower case and without parameters."""
+    return mime.partition(";")[0].strip().lower()

@@ -12,11 +12,17 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeAlias
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
-from pydantic_core import to_jsonable_python
+from pydantic_core import PydanticCustomError, to_jsonable_python
 from typing_extensions import TypeVar
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .sources import AudioDict, DocumentDict, ImageDict, Source, VideoDict
 
 __all__ = [
     "Audio",
@@ -30,6 +36,7 @@ __all__ = [
     "Embeddings",
     "Event",
     "Features",
+    "FetchPolicy",
     "Finish",
     "Health",
     "Image",
@@ -120,6 +127,19 @@ class Value(BaseModel):
             return text
         return json.dumps(data, indent=indent, separators=separators, default=_plain)
 
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        """Return a dict; takes pydantic's options. With mode="json", lone surrogates stay what they are."""
+        data = super().model_dump(**options)
+        if options.get("mode") != "json":
+            return data
+        plain: dict[str, Any] = {**options, "mode": "python"}
+        try:
+            text = json.dumps(super().model_dump(**plain), default=_plain)
+        except TypeError:  # keys that only pydantic has a form for
+            return data
+        # pydantic replaces them, without a word, in the keys of free-form JSON.
+        return json.loads(text) if "\\ud" in text else data
+
     @classmethod
     def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
         """Read what `model_dump_json` wrote."""
@@ -174,6 +194,9 @@ class Thinking(_Part):
 class Media(_Part):
     """Base of image, audio, video and document: by value, by URL, or by a vendor's file id (exactly one of them).
 
+    Without a keyword the source may be a path (the file is read at once), bytes, an http(s), gs or s3 URL, or a data
+    URI. What is stored is `data` or `url` all the same.
+
     Attributes:
         mime: Media type such as "image/png"; needed with `data`.
         name: File name, where the vendor wants one.
@@ -184,6 +207,12 @@ class Media(_Part):
     file_id: str | None = None
     mime: str | None = None
     name: str | None = None
+
+    def __init__(self, source: Source | None = None, /, **fields: Any) -> None:
+        # pydantic calls this too, with keywords, for every dict that it validates.
+        if source is not None:
+            fields = import_module(f"{__package__}.sources").fields_of(type(self).__name__, source, fields)
+        super().__init__(**fields)
 
     def model_post_init(self, context: Any, /) -> None:  # noqa: ARG002  # pydantic's signature
         """Check that there is exactly one source."""
@@ -198,6 +227,10 @@ class Image(Media):
     kind: Literal["image"] = "image"
     detail: Literal["auto", "low", "high", "original"] | None = None
 
+    if TYPE_CHECKING:
+
+        def __init__(self, source: Source | None = None, /, **fields: Unpack[ImageDict]) -> None: ...
+
 
 class Audio(Media):
     """A sound; `transcript` is its text where the vendor gives one."""
@@ -205,17 +238,29 @@ class Audio(Media):
     kind: Literal["audio"] = "audio"
     transcript: str | None = None
 
+    if TYPE_CHECKING:
+
+        def __init__(self, source: Source | None = None, /, **fields: Unpack[AudioDict]) -> None: ...
+
 
 class Video(Media):
     """A film."""
 
     kind: Literal["video"] = "video"
 
+    if TYPE_CHECKING:
+
+        def __init__(self, source: Source | None = None, /, **fields: Unpack[VideoDict]) -> None: ...
+
 
 class Document(Media):
     """A PDF or another file to read."""
 
     kind: Literal["document"] = "document"
+
+    if TYPE_CHECKING:
+
+        def __init__(self, source: Source | None = None, /, **fields: Unpack[DocumentDict]) -> None: ...
 
 
 class ToolCall(_Part):
@@ -302,11 +347,23 @@ def _parts(content: Sequence[str | Part]) -> tuple[Part, ...]:
 # ---------------------------------------------------------------- settings
 
 
+def _number(value: object) -> object:
+    """Refuse what pydantic would take for a number: True is a slip, and a text may be meant for another setting."""
+    if isinstance(value, bool | str | bytes):
+        raise PydanticCustomError("number", "must be a number, not {kind}", {"kind": type(value).__name__})
+    return value
+
+
+# None stands inside: beside a union, its branches would report a wrong value twice.
+_Number: TypeAlias = Annotated[float | None, BeforeValidator(_number)]
+_Count: TypeAlias = Annotated[int | None, BeforeValidator(_number)]
+
+
 class Reasoning(Value):
     """How much a reasoning model may think, by word (`effort`) or by tokens (`budget`), and what it shows of it."""
 
     effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
-    budget: int | None = Field(default=None, ge=0)
+    budget: _Count = Field(default=None, ge=0)
     summary: Literal["auto", "concise", "detailed"] | None = None
 
 
@@ -320,10 +377,34 @@ class Timeouts(Value):
         total: The whole call, retries and waiting included.
     """
 
-    connect: float | None = Field(default=10.0, gt=0)
-    first: float | None = Field(default=600.0, gt=0)
-    idle: float | None = Field(default=120.0, gt=0)
-    total: float | None = Field(default=None, gt=0)
+    connect: _Number = Field(default=10.0, gt=0)
+    first: _Number = Field(default=600.0, gt=0)
+    idle: _Number = Field(default=120.0, gt=0)
+    total: _Number = Field(default=None, gt=0)
+
+
+class FetchPolicy(Value):
+    """What genkit itself may fetch, for a vendor that cannot take a URL.
+
+    Attributes:
+        allow_hosts: Only these hosts, such as "example.com" or "*.example.com"; with a port where it is not 80 or 443.
+            None allows every public host.
+        allow_private: Also loopback and private addresses, on any port. Addresses of cloud metadata never.
+        redirects: How many redirects are followed, each checked anew.
+        max_bytes: Largest file.
+        timeout: Seconds for one file, redirects included.
+        through_proxy: Also where a proxy leads to the host. It looks the name up by itself, so that only its own rules
+            keep it away from private addresses.
+    """
+
+    allow_hosts: Annotated[
+        tuple[str, ...] | None, BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
+    ] = None
+    allow_private: bool = False
+    redirects: int = Field(default=0, ge=0, le=3)
+    max_bytes: int = Field(default=50_000_000, ge=1)
+    timeout: float = Field(default=20.0, gt=0)
+    through_proxy: bool = False
 
 
 class ToolChoice(Value):
@@ -350,7 +431,11 @@ def _tool_choice(value: object) -> object:
 def _stop(value: object) -> object:
     if value is None:
         return ()
-    return (value,) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
+        raise PydanticCustomError("stop", "must be a text or a list of texts")
+    return value
 
 
 class Settings(Value):
@@ -376,17 +461,17 @@ class Settings(Value):
             ever. Guaranteed or refused.
     """
 
-    temperature: float | None = Field(default=None, ge=0)
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    top_k: int | None = Field(default=None, ge=1)
-    max_tokens: int | None = Field(default=None, ge=1)
+    temperature: _Number = Field(default=None, ge=0)
+    top_p: _Number = Field(default=None, gt=0, le=1)
+    top_k: _Count = Field(default=None, ge=1)
+    max_tokens: _Count = Field(default=None, ge=1)
     stop: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_stop)] = ()
-    seed: int | None = None
-    n: int | None = Field(default=None, ge=1)
+    seed: _Count = None
+    n: _Count = Field(default=None, ge=1)
     logprobs: bool | None = None
-    top_logprobs: int | None = Field(default=None, ge=0)
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
+    top_logprobs: _Count = Field(default=None, ge=0)
+    presence_penalty: _Number = None
+    frequency_penalty: _Number = None
     reasoning: Annotated[Reasoning | None, BeforeValidator(_reasoning)] = None
     tool_choice: Annotated[ToolChoice | None, BeforeValidator(_tool_choice)] = None
     parallel_tool_calls: bool | None = None

@@ -19,7 +19,8 @@ __all__ = ["TABLE", "Backend", "Row", "find", "known", "load", "split"]
 
 ENTRY_POINTS = "genkit.backends"
 
-_WIRE = frozenset({"api_key", "base_url", "http_client", "proxy", "ca", "headers"})
+_WIRE = frozenset({"api_key", "base_url", "http_client", "proxy", "ca", "headers", "fetch", "max_bytes"})
+_GOOGLE = _WIRE | {"client", "api_version", "families"}
 _OPENAI = _WIRE | {"client", "api", "credential", "organization", "project"}
 
 
@@ -50,6 +51,14 @@ TABLE: dict[str, Row] = {
         {"torch": "huggingface", "transformers": "huggingface"},
         "smollm2, a checkpoint's path, or a hub id",
     ),
+    "google": Row("genkit.backends.google:Google", _GOOGLE),
+    "vertex": Row("genkit.backends.google:Google", _GOOGLE | {"project", "location", "credentials"}),
+    "bedrock": Row(
+        "genkit.backends.bedrock:Bedrock",
+        _WIRE | {"region", "profile", "session", "client", "families"},
+        {"botocore": "bedrock"},
+        "a model's id, an inference profile's, or an ARN",
+    ),
     **{name: Row("genkit.backends.openai:OpenAI", _OPENAI) for name in SERVICES},
 }
 
@@ -64,7 +73,7 @@ def split(spec: str) -> tuple[str, str]:
     name, colon, model = spec.partition(":")
     if not colon or not name:
         raise ConfigError(
-            f"model {spec!r} must be written with its backend, as in 'openai:{spec or 'gpt-5-mini'}'; "
+            f"model {spec!r:.80} must be written with its backend, as in 'openai:{spec[:40] or 'gpt-5-mini'}'; "
             f"backends: {', '.join(known())}"
         )
     row = find(name)
@@ -89,7 +98,7 @@ def find(name: str) -> Row:
     for point in _entry_points():
         if point.name == name:
             return Row(point.value, options=None)
-    raise UnknownBackend(f"unknown backend {name!r}{suggest(name, known())}; known: {', '.join(known())}")
+    raise UnknownBackend(f"unknown backend {name!r:.80}{suggest(name, known())}; known: {', '.join(known())}")
 
 
 def _entry_points() -> Iterable[Any]:

@@ -20,6 +20,7 @@ from ..types import (
     Event,
     Features,
     Health,
+    Media,
     Plan,
     Request,
     Response,
@@ -120,6 +121,18 @@ class Backend(abc.ABC):
         """Async twin of `count_tokens`."""
         return await self._in_time(self.count_tokens, request)
 
+    def upload(self, part: Media, model: str) -> Media:  # noqa: ARG002  # for those that can
+        """Put a part's bytes into the vendor's file service, and return the part with their id there instead."""
+        raise Unsupported(
+            f"{self.name} has no file service: send the bytes inline, or put them where it reads URLs from "
+            "(s3:// for Bedrock, gs:// for Vertex AI)",
+            backend=self.name,
+        )
+
+    async def aupload(self, part: Media, model: str) -> Media:
+        """Async twin of `upload`."""
+        return await in_thread(self.upload, part, model)
+
     def plan(self, request: Request, *, stream: bool = False) -> Plan:  # noqa: ARG002  # for those that can
         """Return the request that would be sent, without credentials and without sending."""
         raise self.lacks("wire requests to show", request.model)
@@ -191,6 +204,11 @@ class Losses:
             raise Unsupported(f"{subject!r} cannot be {_DONE[kind]}: {why}; {way_out}", backend=self._backend)
         elif self._policy == "warn":
             self.warnings.append(CallWarning(kind=kind, subject=subject, message=f"{subject} {kind}: {why}"))
+
+    def note(self, subject: str, message: str) -> None:
+        """Report something that the caller may want to know, and that loses nothing; never an error."""
+        if self._policy != "ignore":
+            self.warnings.append(CallWarning(kind="note", subject=subject, message=message))
 
     def settings(self, settings: Settings, supported: frozenset[str] | set[str], *, where: str) -> set[str]:
         """Return the names of the given settings to send, after reporting those that `where` does not have."""

@@ -9,98 +9,63 @@ from __future__ import annotations
 
 import abc
 import asyncio
-import math
+import codecs
+import functools
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Literal
 
-from pydantic_core import to_json
 from typing_extensions import override
 
 from ..errors import (
     AuthenticationFailed,
-    BadResponse,
     GenkitError,
-    InvalidRequest,
     PermissionDenied,
     StreamClosed,
     StreamInterrupted,
     Transient,
 )
-from ..events import dump_json, load_json, replay
+from ..events import dump_json, fold, replay
+from ..media import Fetcher, by_url, held_places, show_places
 from ..transport import Abort, AsyncByteStream, ByteStream, HttpRequest, HttpResponse, Transport
-from ..transport.messages import masked_url
+from ..transport.messages import masked, masked_bytes, masked_url
 from ..transport.sse import SSEParser
-from ..types import CallWarning, Done, Event, Health, Plan, Request, Response, Timeouts, Timing
+from ..types import Done, Event, FetchPolicy, Health, Media, Plan, Request, Response, Timeouts, Timing
 from .base import Backend
+from .body import body_bytes, first_words, misshapen, parse_object, shortened
+from .signing import asign_in_time, sign_in_time
+from .translation import Decoder, Exchange, WireRequest
 
-__all__ = ["Decoder", "Exchange", "WireBackend", "WireRequest", "body_bytes", "first_words", "parse_object"]
+__all__ = [
+    "Decoder",
+    "Exchange",
+    "WireBackend",
+    "WireRequest",
+    "body_bytes",
+    "first_words",
+    "parse_object",
+    "shortened",
+]
 
 JSON = dict[str, Any]
 
+# What may stand before JSON: white space, and the byte order mark.
+_BLANK = b" \t\r\n" + codecs.BOM_UTF8
 _PROBE_TIMEOUTS = Timeouts(connect=5.0, first=10.0, total=10.0)
 
 
-@dataclass(frozen=True, slots=True)
-class WireRequest:
-    """What `encode` made of a request: everything but the address's host and the credential.
+class WireBackend(Backend):
+    """Base of the backends behind HTTP.
 
     Attributes:
-        path: Below the base URL, percent-encoded, such as "/chat/completions".
-        api: The vendor's interface it is for, such as "chat".
-        origin: Mark for native data that this interface issues and takes back.
-        method: The HTTP method; a GET has no body.
+        transport: How it sends.
+        fetch: What may be fetched for it where it takes no URL; False for nothing. Set by the constructor.
     """
 
-    path: str
-    body: JSON
-    model: str
-    api: str
-    origin: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    warnings: tuple[CallWarning, ...] = ()
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    method: str = "POST"
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """What a decoder may want to know of the HTTP exchange beside the body."""
-
-    headers: Mapping[str, str] = field(default_factory=dict)
-    timing: Timing | None = None
-
-
-class Decoder(Protocol):
-    """Turns the frames of one stream into events. State lives here; there is no I/O."""
-
-    finished: bool
-    """The stream's terminator was seen; nothing after it is read."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether the answer is whole if the body ends now, without an error."""
-        ...
-
-    def feed(self, frame: Any) -> Sequence[Event]:
-        """Return the events of one frame. Raises the typed error for an error inside the stream."""
-        ...
-
-    def response(self, exchange: Exchange) -> Response[Any]:
-        """Return the answer as it stands; `complete=False` in it when it is not `complete`."""
-        ...
-
-    def end(self) -> Sequence[Event]:
-        """Return the ends of blocks that are still open when the stream is over."""
-        ...
-
-
-class WireBackend(Backend):
-    """Base of the backends behind HTTP."""
-
     transport: Transport
+    fetch: FetchPolicy | Literal[False] = FetchPolicy()
 
     @abc.abstractmethod
     def encode(self, request: Request, *, stream: bool) -> WireRequest:
@@ -120,7 +85,7 @@ class WireBackend(Backend):
 
     @abc.abstractmethod
     def sign(self, wire: WireRequest, content: bytes) -> HttpRequest:
-        """Add base URL and credential. May block to refresh a token."""
+        """Add base URL and credential. May block to refresh a token; what waits for it is held to the time limits."""
 
     @abc.abstractmethod
     def placeholders(self, wire: WireRequest) -> tuple[str, Mapping[str, str]]:
@@ -134,21 +99,63 @@ class WireBackend(Backend):
         """Return the framing of this vendor's streams: `feed(bytes)` gives frames for the decoder."""
         return SSEParser()
 
+    def may_wait(self) -> bool:
+        """Whether `sign` may wait now: for a token to be fetched, or for a function of the user's.
+
+        It runs in a thread then, within the time limits of the call; a backend that says no, where it can, saves that.
+        """
+        return True
+
     async def asign(self, wire: WireRequest, content: bytes) -> HttpRequest:
         """Async twin of `sign`; one that may block moves to a thread here."""
         return self.sign(wire, content)
 
+    # ------------------------------------------------------------ media by URL
+
+    def fetches(self, part: Media, model: str) -> bool:  # noqa: ARG002  # for those that do
+        """Return whether this backend cannot take the part's URL, and wants the bytes instead. Pure."""
+        return False
+
+    def wanted(self, request: Request) -> list[Media]:
+        """Return the parts whose URLs `fetches` wants replaced, as far as the policy lets them be."""
+        found = by_url(request.messages)
+        if not found:
+            return found
+        return [
+            part
+            for part in found
+            if (self.fetch or (part.url or "")[:5].lower() == "data:") and self.fetches(part, request.model)
+        ]
+
+    def fetched(self, request: Request, *, abort: Abort | None = None) -> Request:
+        """Return the request with the bytes of its `wanted` media: what comes before each `encode` of a call."""
+        wanted = self.wanted(request)
+        return self._fetcher.fill(request, wanted, abort=abort) if wanted else request
+
+    async def afetched(self, request: Request) -> Request:
+        """Async twin of `fetched`."""
+        wanted = self.wanted(request)
+        return await self._fetcher.afill(request, wanted) if wanted else request
+
+    @functools.cached_property
+    def _fetcher(self) -> Fetcher:
+        return Fetcher(self.transport, self.fetch or FetchPolicy())
+
     @override
     def plan(self, request: Request, *, stream: bool = False) -> Plan:
+        wanted = self.wanted(request)
+        policy = self.fetch or FetchPolicy()
+        request, marks, notes = held_places(request, wanted, policy) if wanted else (request, {}, [])
         wire = self.encode(request, stream=stream)
+        body_bytes(wire.body)  # raises for what could not be sent
         url, headers = self.placeholders(wire)
         return Plan(
             backend=self.name,
             api=wire.api,
             url=masked_url(url),
             headers={**headers},
-            body=wire.body,
-            warnings=wire.warnings,
+            body=show_places(wire.body, marks) if marks else wire.body,
+            warnings=(*wire.warnings, *notes),
         )
 
     def probe(self) -> WireRequest:
@@ -162,14 +169,14 @@ class WireBackend(Backend):
         state: Literal["ready", "configured", "unconfigured", "refused", "unreachable"] = "unconfigured"
         try:
             address = masked_url(self.placeholders(wire)[0])
-            http = self.sign(wire, b"")
+            http, _ = sign_in_time(self, replace(wire, timeouts=_PROBE_TIMEOUTS), b"")
             state, message = "configured", "there is a credential, or none is needed; the far end was not asked"
             if online:
                 state = "unreachable"
                 reply = self.transport.send(replace(http, content=b"", method=wire.method), _PROBE_TIMEOUTS)
                 state, message = "ready", f"it answers (status {reply.status})"
                 if reply.status in {400, 401, 403}:
-                    failure = self.failure(reply.status, reply.headers, reply.content)
+                    failure = self.refusal(reply.status, reply.headers, reply.content, http)
                     if isinstance(failure, AuthenticationFailed | PermissionDenied):
                         state, message = "refused", str(failure)
         except GenkitError as error:
@@ -181,46 +188,61 @@ class WireBackend(Backend):
     def exchange(self, wire: WireRequest) -> tuple[JSON, Exchange]:
         """Send and return the JSON answer; every call that is not a stream goes through here."""
         started, clock = time.time(), time.perf_counter()
+        http: HttpRequest | None = None
         try:
-            http = self.sign(wire, body_bytes(wire.body))
-            reply = self.transport.send(http, wire.timeouts)
-            return self._read(reply, started, clock)
+            http, limits = sign_in_time(self, wire, body_bytes(wire.body))
+            reply = self.transport.send(http, limits)
+            return self._read(reply, http, started, clock)
         except GenkitError as error:
-            self._name(error)
+            self.name_error(error, http)
             raise
 
     async def aexchange(self, wire: WireRequest) -> tuple[JSON, Exchange]:
         """Async twin of `exchange`."""
         started, clock = time.time(), time.perf_counter()
+        http: HttpRequest | None = None
         try:
-            http = await self.asign(wire, body_bytes(wire.body))
-            reply = await self.transport.asend(http, wire.timeouts)
-            return self._read(reply, started, clock)
+            http, limits = await asign_in_time(self, wire, body_bytes(wire.body))
+            reply = await self.transport.asend(http, limits)
+            return self._read(reply, http, started, clock)
         except GenkitError as error:
-            self._name(error)
+            self.name_error(error, http)
             raise
 
-    def _read(self, reply: HttpResponse, started: float, clock: float) -> tuple[JSON, Exchange]:
+    def _read(self, reply: HttpResponse, http: HttpRequest, started: float, clock: float) -> tuple[JSON, Exchange]:
         if reply.status >= 400:
-            raise self.failure(reply.status, reply.headers, reply.content)
+            raise self.refusal(reply.status, reply.headers, reply.content, http)
         total = time.perf_counter() - clock
-        data = parse_object(reply.content, reply.headers, request_id=self.request_id(reply.headers))
-        return data, Exchange(reply.headers, Timing(started, total, total))
+        data = parse_object(reply.content, reply.headers, request_id=self.request_id(reply.headers), request=http)
+        return data, Exchange(reply.headers, Timing(started, total, total), http)
 
-    def _name(self, error: GenkitError) -> None:
+    def refusal(self, status: int, headers: Mapping[str, str], body: bytes, http: HttpRequest) -> GenkitError:
+        """Return `failure` of a body that may quote the request, without the request's secrets."""
+        # Here already: once a body is cut, half a key would be left at its end.
+        error = self.failure(status, headers, masked_bytes(body, http.secrets()))
+        self.name_error(error, http)
+        return error
+
+    def name_error(self, error: GenkitError, request: HttpRequest | None) -> None:
+        """Give an error that leaves here its backend, and a message without secrets that is no longer than is read."""
         error.backend = error.backend or self.name
+        secrets = () if request is None else request.secrets()
+        error.code = error.code and masked(error.code, secrets)
+        message = shortened(masked(error.message, secrets))
+        if message != error.message:
+            error.message, error.args = message, (message, *error.args[1:])
 
     # ------------------------------------------------------------ the four ways to ask
 
     @override
     def generate(self, request: Request) -> Response[Any]:
-        wire = self.encode(request, stream=False)
+        wire = self.encode(self.fetched(request), stream=False)
         data, exchange = self.exchange(wire)
         return self.decoded(wire, data, exchange)
 
     @override
     async def agenerate(self, request: Request) -> Response[Any]:
-        wire = self.encode(request, stream=False)
+        wire = self.encode(await self.afetched(request), stream=False)
         data, exchange = await self.aexchange(wire)
         return self.decoded(wire, data, exchange)
 
@@ -229,43 +251,56 @@ class WireBackend(Backend):
         try:
             return self.decode(wire, data, exchange)
         except GenkitError as error:
-            self._name(error)
+            self.name_error(error, exchange.request)
             raise
         except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
-            misshapen = _misshapen(error, dump_json(data).encode())
-            misshapen.request_id = self.request_id(exchange.headers)
-            self._name(misshapen)
-            raise misshapen from error
+            wrong = misshapen(error, dump_json(data).encode(), exchange.request)
+            wrong.request_id = self.request_id(exchange.headers)
+            self.name_error(wrong, exchange.request)
+            raise wrong from error
 
     @override
     def stream(self, request: Request) -> Iterator[Event]:
-        return WireStream(self, self.encode(request, stream=True))
+        return WireStream(self, request if self.wanted(request) else self.encode(request, stream=True))
 
     @override
     def astream(self, request: Request) -> AsyncIterator[Event]:
-        return AsyncWireStream(self, self.encode(request, stream=True))
+        return AsyncWireStream(self, request if self.wanted(request) else self.encode(request, stream=True))
 
     @override
     def close(self) -> None:
         self.transport.close()
+        if "_fetcher" in self.__dict__:
+            self._fetcher.close()
 
     @override
     async def aclose(self) -> None:
         await self.transport.aclose()
         self.transport.close()
+        if "_fetcher" in self.__dict__:
+            await self._fetcher.aclose()
 
 
 # ---------------------------------------------------------------- streams
 
 
 class _Reading:
-    """What the sync and the async stream share: from bytes to events, and what an end means."""
+    """What the sync and the async stream share: from bytes to events, and what an end means.
 
-    def __init__(self, backend: WireBackend, wire: WireRequest) -> None:
+    Args:
+        backend: Whose stream it is.
+        asked: What is sent; or a request whose media are to be fetched first, when the stream is read.
+    """
+
+    _wire: WireRequest
+    _decoder: Decoder
+
+    def __init__(self, backend: WireBackend, asked: WireRequest | Request) -> None:
         self._backend = backend
-        self._wire = wire
+        self._unfetched = asked if isinstance(asked, Request) else None
+        if not isinstance(asked, Request):
+            self._begin(asked)
         self._parser = backend.parser()
-        self._decoder = backend.decoder(wire)
         self._ready: deque[Event] = deque()
         self._over = False
         self._sniffed = False
@@ -274,9 +309,17 @@ class _Reading:
         self._clock = time.perf_counter()
         self._first: float | None = None
         self._headers: Mapping[str, str] = {}
+        self._request: HttpRequest | None = None
+
+    def _begin(self, wire: WireRequest) -> None:
+        self._wire = wire
+        self._decoder = self._backend.decoder(wire)
+        self._unfetched = None
 
     def partial(self) -> Response[Any]:
         """Return what has arrived so far."""
+        if self._unfetched is not None:
+            return fold(())
         total = time.perf_counter() - self._clock
         return self._decoder.response(Exchange(self._headers, Timing(self._started, self._first, total)))
 
@@ -293,7 +336,7 @@ class _Reading:
         except GenkitError as error:
             self._failure = error
         except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
-            self._failure = _misshapen(error, getattr(frame, "data", b""))
+            self._failure = misshapen(error, getattr(frame, "data", b""), self._request)
             self._failure.__cause__ = error
         if ready and self._first is None:
             self._first = time.perf_counter() - self._clock
@@ -328,9 +371,10 @@ class _Reading:
 
     def _whole(self, content: bytes) -> None:
         """Turn a plain JSON answer, where a stream was asked for, into the same events."""
-        data = parse_object(content, self._headers, request_id=self._backend.request_id(self._headers))
+        request_id = self._backend.request_id(self._headers)
+        data = parse_object(content, self._headers, request_id=request_id, request=self._request)
         total = time.perf_counter() - self._clock
-        exchange = Exchange(self._headers, Timing(self._started, total, total))
+        exchange = Exchange(self._headers, Timing(self._started, total, total), self._request)
         response = self._backend.decoded(self._wire, data, exchange)
         self._ready.extend(replay(response))
         self._over = True
@@ -338,7 +382,7 @@ class _Reading:
     def _failed(self, error: GenkitError) -> GenkitError:
         """Give an error its facts: backend, and the part of the answer that arrived."""
         self._over = True
-        error.backend = error.backend or self._backend.name
+        self._backend.name_error(error, self._request)
         error.request_id = error.request_id or self._backend.request_id(self._headers)
         if self._first is None:
             return error
@@ -358,10 +402,11 @@ class _Reading:
 
     def _is_whole(self, chunk: bytes) -> bool:
         """Tell by the first byte whether an answer is JSON or a page in place of a stream; content types lie."""
-        if self._sniffed or not (start := chunk.lstrip()[:1]):
+        if self._sniffed:
             return False
-        self._sniffed = True
-        return start in b"{[<"
+        start = chunk.lstrip(_BLANK)[:1]
+        self._sniffed = bool(start)
+        return self._sniffed and start in b"{[<"
 
 
 class WireStream(_Reading):
@@ -369,8 +414,8 @@ class WireStream(_Reading):
 
     _bytes: ByteStream | None = None
 
-    def __init__(self, backend: WireBackend, wire: WireRequest) -> None:
-        super().__init__(backend, wire)
+    def __init__(self, backend: WireBackend, asked: WireRequest | Request) -> None:
+        super().__init__(backend, asked)
         self._abort = Abort()
 
     def __iter__(self) -> Iterator[Event]:
@@ -403,7 +448,7 @@ class WireStream(_Reading):
             if chunk is None:
                 self._finish()
             elif self._is_whole(chunk):
-                self._whole(chunk + source.read())
+                self._whole(chunk.lstrip(_BLANK) + source.read())
             else:
                 if self._feed(chunk):
                     source.event()
@@ -412,11 +457,17 @@ class WireStream(_Reading):
                     self._finish()
 
     def _open(self) -> ByteStream:
-        http = self._backend.sign(self._wire, body_bytes(self._wire.body))
-        source = self._bytes = self._backend.transport.open(http, self._wire.timeouts, abort=self._abort)
+        if self._unfetched is not None:
+            request = self._backend.fetched(self._unfetched, abort=self._abort)
+            self._begin(self._backend.encode(request, stream=True))
+        content = body_bytes(self._wire.body)
+        http, limits = sign_in_time(self._backend, self._wire, content, ended=lambda: self._over)
+        # Without its body, which may be large, for as long as the stream lasts.
+        self._request = replace(http, content=b"")
+        source = self._bytes = self._backend.transport.open(http, limits, abort=self._abort)
         self._headers = source.headers
         if source.status >= 400:
-            raise self._backend.failure(source.status, source.headers, source.read())
+            raise self._backend.refusal(source.status, source.headers, source.read(), http)
         return source
 
     def close(self) -> None:
@@ -471,7 +522,7 @@ class AsyncWireStream(_Reading):
                 self._finish()
                 return
             if self._is_whole(chunk):
-                self._whole(chunk + await source.read())
+                self._whole(chunk.lstrip(_BLANK) + await source.read())
                 return
             if self._feed(chunk):
                 source.event()
@@ -482,8 +533,12 @@ class AsyncWireStream(_Reading):
     async def _open(self) -> AsyncByteStream:
         self._opener = asyncio.current_task()
         try:
-            http = await self._backend.asign(self._wire, body_bytes(self._wire.body))
-            source = self._bytes = await self._backend.transport.aopen(http, self._wire.timeouts)
+            if self._unfetched is not None:
+                request = await self._backend.afetched(self._unfetched)
+                self._begin(self._backend.encode(request, stream=True))
+            http, limits = await asign_in_time(self._backend, self._wire, body_bytes(self._wire.body))
+            self._request = replace(http, content=b"")
+            source = self._bytes = await self._backend.transport.aopen(http, limits)
         except asyncio.CancelledError:
             if not self._aborted or self._opener is None:
                 raise
@@ -496,7 +551,7 @@ class AsyncWireStream(_Reading):
             raise self._was_closed()
         self._headers = source.headers
         if source.status >= 400:
-            raise self._backend.failure(source.status, source.headers, await source.read())
+            raise self._backend.refusal(source.status, source.headers, await source.read(), http)
         return source
 
     async def aclose(self) -> None:
@@ -508,85 +563,3 @@ class AsyncWireStream(_Reading):
             self._opener.cancel()
         if self._bytes is not None:
             await self._bytes.aclose()
-
-
-# ---------------------------------------------------------------- bytes and JSON
-
-
-def body_bytes(body: JSON) -> bytes:
-    """Return a request body as JSON bytes.
-
-    Raises:
-        InvalidRequest: For what JSON in UTF-8 cannot hold: lone surrogates, NaN and infinities; it says where.
-    """
-    try:
-        content = to_json(body)
-    except ValueError as error:
-        raise InvalidRequest(_unsendable(body) or f"the request is not JSON: {error}") from error
-    # to_json writes NaN as a bare word, which is no JSON; only then is the slow search worth it.
-    if (b"NaN" in content or b"Infinity" in content) and (where := _unsendable(body)):
-        raise InvalidRequest(where)
-    return content
-
-
-def _unsendable(value: Any, path: str = "body") -> str | None:
-    match value:
-        case str():
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                pass
-            else:
-                return None
-            at = next((i for i, c in enumerate(value) if "\ud800" <= c <= "\udfff"), None)
-            if at is not None:
-                return (
-                    f"{path} holds a lone surrogate {value[at]!r} at character {at}, which UTF-8 cannot carry; "
-                    "clean the text, for example with text.encode('utf-8', 'replace').decode()"
-                )
-        case float():
-            if not math.isfinite(value):
-                return f"{path} is {value}, which JSON cannot carry"
-        case dict():
-            found = (
-                _unsendable(item, f"{path}.{key}") or _unsendable(key, f"{path} key") for key, item in value.items()
-            )
-            return next((text for text in found if text), None)
-        case list() | tuple():
-            found = (_unsendable(item, f"{path}[{i}]") for i, item in enumerate(value))
-            return next((text for text in found if text), None)
-        case _:
-            pass
-    return None
-
-
-def parse_object(content: bytes, headers: Mapping[str, str], *, request_id: str | None = None) -> JSON:
-    """Return a JSON object out of an answer with status 200.
-
-    Raises:
-        BadResponse: If it is anything else, such as a proxy's HTML page; it quotes the beginning.
-    """
-    try:
-        data = load_json(content)
-    except ValueError as error:
-        kind = headers.get("content-type", "no content type")
-        message = f"the answer is not JSON ({kind}): {first_words(content)!r}; is the base URL right?"
-        raise BadResponse(message, sent=True, request_id=request_id) from error
-    if not isinstance(data, dict):
-        message = f"the answer is JSON, but not an object: {first_words(content)!r}; is the base URL right?"
-        raise BadResponse(message, sent=True, request_id=request_id)
-    return data
-
-
-def first_words(content: bytes, limit: int = 200) -> str:
-    """Return the beginning of a body, for an error message."""
-    text = content[: limit * 4].decode("utf-8", "replace").strip()
-    return text if len(text) <= limit else text[:limit] + "..."
-
-
-def _misshapen(error: Exception, content: bytes) -> BadResponse:
-    return BadResponse(
-        f"the answer does not have the form that this API documents ({type(error).__name__}: {error}): "
-        f"{first_words(content)!r}",
-        sent=True,
-    )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from .body import Abort, AsyncByteStream, ByteStream
-from .messages import HttpRequest, HttpResponse
+from .messages import Admit, HttpRequest, HttpResponse, target_of
 from .route import Route
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .foreign import AsyncForeignEngine, ForeignEngine
     from .sync import SyncEngine
 
-__all__ = ["MAX_BYTES", "Abort", "AsyncByteStream", "ByteStream", "HttpRequest", "HttpResponse", "Transport"]
+__all__ = ["MAX_BYTES", "Abort", "Admit", "AsyncByteStream", "ByteStream", "HttpRequest", "HttpResponse", "Transport"]
 
 MAX_BYTES = 256 * 1024 * 1024
 
@@ -48,6 +48,8 @@ class Transport:
         http_client: A client of `httpx` or `httpx2` to send through; `Client` serves `send` and `open`, `AsyncClient`
             serves `asend` and `aopen`. Its proxies, certificates, hooks and headers apply. See `foreign` for what
             the time limits lose by it.
+        admit: Called with a host and the addresses that were found for it, of which one will be connected to; what it
+            raises ends the request. Redirects are then answers like any other. Not asked where a proxy connects.
 
     Raises:
         ConfigError: If an argument cannot be used.
@@ -61,6 +63,7 @@ class Transport:
         trust_env: bool = True,
         max_bytes: int = MAX_BYTES,
         http_client: object | None = None,
+        admit: Admit | None = None,
     ) -> None:
         if http_client is not None and (proxy is not None or ca is not None):
             raise ConfigError("proxy= and ca= have no effect with http_client=: set them on that client")
@@ -68,6 +71,8 @@ class Transport:
         self._trust_env = trust_env
         self._max_bytes = max_bytes
         self._client = http_client
+        self._proxy = proxy
+        self._admit = admit
         self._client_kind = _kind(http_client)
         self._route = Route(proxy=proxy, trust_env=trust_env)
         self._lock = threading.Lock()
@@ -107,6 +112,28 @@ class Transport:
         """Do what `open` does, in the running event loop."""
         return await (self._async or self._async_engine()).open(request, timeouts)
 
+    def guarded(self, admit: Admit, *, max_bytes: int) -> Transport:
+        """Return a transport for other hosts, with the same proxies and certificates and without `http_client`."""
+        return Transport(proxy=self._proxy, ca=self._ca, trust_env=self._trust_env, max_bytes=max_bytes, admit=admit)
+
+    def client_options(self) -> dict[str, Any]:
+        """Return proxy and certificates as keywords for a client of httpx, which a vendor's SDK brings along.
+
+        Raises:
+            ConfigError: If there is an `http_client`, which the SDK cannot be given.
+        """
+        if self._client is not None:
+            raise ConfigError(
+                "this goes through the vendor's SDK and not through http_client=: use an LLM without it, with proxy= "
+                "and ca= where they are needed"
+            )
+        return {"proxy": self._proxy, "verify": self._tls(), "trust_env": self._trust_env}
+
+    def proxy_of(self, url: str) -> str | None:
+        """Return host and port of the proxy that leads to `url`, or None for a straight way."""
+        proxy = self._route.proxy_for(target_of(url))
+        return None if proxy is None else proxy.where
+
     def close(self) -> None:
         """End the streams of threads, and close their connections; those of event loops are for `aclose`.
 
@@ -133,7 +160,7 @@ class Transport:
     def _sync_engine(self) -> SyncEngine | ForeignEngine:
         engine: SyncEngine | ForeignEngine
         if self._client is None:
-            engine = _load("sync").SyncEngine(self._route, self._tls, max_bytes=self._max_bytes)
+            engine = _load("sync").SyncEngine(self._route, self._tls, max_bytes=self._max_bytes, admit=self._admit)
         elif self._client_kind == "Client":
             engine = _load("foreign").ForeignEngine(self._client, max_bytes=self._max_bytes)
         else:
@@ -145,7 +172,7 @@ class Transport:
     def _async_engine(self) -> AsyncEngine | AsyncForeignEngine:
         engine: AsyncEngine | AsyncForeignEngine
         if self._client is None:
-            engine = _load("aio").AsyncEngine(self._route, self._tls, max_bytes=self._max_bytes)
+            engine = _load("aio").AsyncEngine(self._route, self._tls, max_bytes=self._max_bytes, admit=self._admit)
         elif self._client_kind == "AsyncClient":
             engine = _load("foreign").AsyncForeignEngine(self._client, max_bytes=self._max_bytes)
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import contextvars
 import functools
 import os
@@ -25,8 +26,9 @@ from ..errors import GenkitError
 from . import failures
 from .body import AsyncByteStream, Body
 from .deadline import Deadline
-from .messages import HttpRequest, HttpResponse, Target, lower_headers, refuse_redirect, target_of, wire_headers
+from .messages import Admit, HttpRequest, HttpResponse, Target, lower_headers, refuse_redirect, target_of, wire_headers
 from .route import Proxy, Route
+from .timer import Timer
 
 if TYPE_CHECKING:
     from aiohttp.client_reqrep import ConnectionKey
@@ -58,12 +60,16 @@ class AsyncEngine:
         route: Which proxy a host is reached through.
         tls: Gives the TLS context.
         max_bytes: Limit of a decoded body.
+        admit: Refuses addresses; see `Transport`.
     """
 
-    def __init__(self, route: Route, tls: Callable[[], ssl.SSLContext], *, max_bytes: int) -> None:
+    def __init__(
+        self, route: Route, tls: Callable[[], ssl.SSLContext], *, max_bytes: int, admit: Admit | None = None
+    ) -> None:
         self._route = route
         self._tls = tls
         self._max_bytes = max_bytes
+        self._admit = admit
         self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
         _engines.add(self)
         # Holds the pools and not the engine; runs before the collector would finalise the sessions.
@@ -84,7 +90,7 @@ class AsyncEngine:
         secure = target.scheme == "https"
         if proxy is not None and proxy.authorization and not secure:
             headers.append(("Proxy-Authorization", proxy.authorization))
-        pool = self._pools.get(asyncio.get_running_loop()) or await _open_pool(self._pools)
+        pool = self._pools.get(asyncio.get_running_loop()) or await _open_pool(self._pools, self._admit)
         wire = _Wire(request, headers, self._tls() if secure else None, proxy)
         return _Exchange(pool.session, wire, limits, target=target)
 
@@ -107,7 +113,8 @@ class AsyncEngine:
 
     def _head(self, exchange: _Exchange, response: aiohttp.ClientResponse) -> tuple[dict[str, str], Body]:
         headers = lower_headers(response.headers.items())
-        refuse_redirect(response.status, headers, exchange.target)
+        if self._admit is None:
+            refuse_redirect(response.status, headers, exchange.target)
         exchange.refuse_for_proxy(response.status)
         return headers, Body(headers, max_bytes=self._max_bytes, where=exchange.where)
 
@@ -139,24 +146,23 @@ class _Pool(NamedTuple):
     holder: AsyncGenerator[aiohttp.ClientSession, None]
 
 
-async def _open_pool(pools: dict[asyncio.AbstractEventLoop, _Pool]) -> _Pool:
+async def _open_pool(pools: dict[asyncio.AbstractEventLoop, _Pool], admit: Admit | None) -> _Pool:
     """Make the pool of the running loop, and drop those of loops that were closed without notice."""
     loop = asyncio.get_running_loop()
     dead = [pools.pop(other) for other in list(pools) if other.is_closed()]
-    holder = _hold(pools, loop)
+    holder = _hold(pools, loop, admit)
     pool = pools[loop] = _Pool(await anext(holder), holder)
     for old in dead:
-        # On a closed loop this only marks it: its sockets went with the loop.
-        await old.session.close()
+        _bury(old.session)
     return pool
 
 
 async def _hold(
-    pools: dict[asyncio.AbstractEventLoop, _Pool], loop: asyncio.AbstractEventLoop
+    pools: dict[asyncio.AbstractEventLoop, _Pool], loop: asyncio.AbstractEventLoop, admit: Admit | None
 ) -> AsyncGenerator[aiohttp.ClientSession, None]:
     """Hold the session of a loop: `asyncio.run` finalises asynchronous generators before it closes the loop."""
     session = aiohttp.ClientSession(
-        connector=_Connector(limit=0, keepalive_timeout=_IDLE_SECONDS),
+        connector=_Connector(limit=0, keepalive_timeout=_IDLE_SECONDS, admit=admit),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=_NO_LIMITS,
         trust_env=False,
@@ -178,8 +184,26 @@ def _drop(pools: dict[asyncio.AbstractEventLoop, _Pool]) -> None:
     """Let go of the pools of an engine that is gone; asyncio finalises the generators of loops that still run."""
     for loop, pool in list(pools.items()):
         if loop.is_closed():
-            pool.session.detach()
+            _bury(pool.session)
     pools.clear()
+
+
+def _bury(session: aiohttp.ClientSession) -> None:
+    """Close what a loop left open that was closed without notice; asyncio itself would only warn of it."""
+    connector = session.connector
+    session.detach()
+    if not isinstance(connector, _Connector):
+        return
+    for protocol in list(connector.made):
+        transport: Any = protocol.transport
+        if transport is None:
+            continue
+        # Each of the two wants to tell the loop, when its own part is done.
+        with contextlib.suppress(RuntimeError):
+            transport.abort()
+        below = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None) or transport
+        with contextlib.suppress(RuntimeError, AttributeError):
+            below._call_connection_lost(None)  # noqa: SLF001  # the public way needs the loop
 
 
 _FAILURES = (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError, RuntimeError)
@@ -190,7 +214,7 @@ async def _perform(
 ) -> _Result:
     """Send, once more on a fresh connection when a kept one turns out to be dead, and take what comes."""
     # The connector starts it: a kept connection needs no connect limit.
-    timer = exchange.timer = _Timer()
+    timer = exchange.timer = Timer()
     token = _running.set(weakref.ref(exchange))
     try:
         while True:
@@ -222,49 +246,6 @@ async def _perform(
         _running.reset(token)
 
 
-class _Timer:
-    """Cancels the running task when the time is over: what `asyncio.timeout` does, at a third of its cost.
-
-    Attributes:
-        rang: Whether it has cancelled the task.
-    """
-
-    __slots__ = ("_cancelling", "_handle", "_task", "rang")
-
-    def __init__(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._task = task
-        self._cancelling = task.cancelling()
-        self._handle: asyncio.TimerHandle | None = None
-        self.rang = False
-
-    def start(self, seconds: float | None) -> None:
-        """Ring after `seconds`, and not when it was to ring before; None is never."""
-        self.stop()
-        if seconds is not None and not self.rang:
-            self._handle = asyncio.get_running_loop().call_later(seconds, self._ring)
-
-    def stop(self) -> None:
-        """Do not ring any more."""
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
-
-    def end(self) -> bool:
-        """Stop, take the cancellation back, and return whether there was one and nobody else asked for it too."""
-        self.stop()
-        if not self.rang:
-            return False
-        self.rang = False
-        return self._task.uncancel() <= self._cancelling
-
-    def _ring(self) -> None:
-        self._handle = None
-        self.rang = True
-        self._task.cancel()
-
-
 def _current() -> _Exchange | None:
     """Return the exchange that the running task is sending."""
     reference = _running.get()
@@ -291,7 +272,7 @@ class _Exchange:
     """
 
     __slots__ = (
-        *("__weakref__", "_protocol", "_reused", "_session", "_wire"),
+        *("__weakref__", "_protocol", "_reached", "_reused", "_session", "_wire"),
         *("answered", "deadline", "fresh", "target", "timer"),
     )
 
@@ -299,12 +280,18 @@ class _Exchange:
         self._session = session
         self._wire = wire
         self._reused = True
+        self._reached = False
         self._protocol: _Protocol | None = None
         self.target = target
         self.deadline = Deadline(limits, target.where)
         self.fresh = False
         self.answered = False
-        self.timer: _Timer | None = None
+        self.timer: Timer | None = None
+
+    @property
+    def direct(self) -> bool:
+        """Whether no proxy stands between."""
+        return self._wire.proxy is None
 
     @property
     def where(self) -> str:
@@ -340,8 +327,14 @@ class _Exchange:
 
     def connecting(self) -> None:
         """Open a connection: the clock of the connect limit begins to matter."""
-        self._reused = False
+        self._reused = self._reached = False
         self._start_timer()
+
+    def reached(self) -> None:
+        """Say that TCP stands, or through a proxy, in its turn, the tunnel."""
+        if self._wire.context is not None and (self._wire.proxy is None or self._reached):
+            self.deadline.securing()
+        self._reached = True
 
     def connected(self, protocol: _Protocol) -> None:
         """Begin to send on `protocol`."""
@@ -377,11 +370,12 @@ class _Exchange:
             return failures.proxy_refused(proxy.where, self.where, f"{error.status} {error.message}")
         if protocol is None:
             if isinstance(error, ssl.SSLError | ssl.CertificateError | aiohttp.ClientSSLError):
-                return failures.tls_failed(self.where, cause)
+                untrusted = isinstance(cause, ssl.SSLCertVerificationError)
+                return failures.tls_failed(self.where, cause, untrusted=untrusted)
             way = self.where if proxy is None else f"the proxy {proxy.where} (to reach {self.where})"
             return failures.not_connected(way, getattr(error, "os_error", None) or error)
         if isinstance(error, aiohttp.ClientResponseError):
-            return failures.malformed(self.where, error.message.strip() or error)
+            return failures.malformed(self.where, error.message.strip() or str(error))
         if self.answered and not protocol.ended:
             return failures.malformed(self.where, cause)
         if self.answered:
@@ -429,17 +423,31 @@ def _fail(payload: aiohttp.StreamReader | None, cause: BaseException | None) -> 
 
 
 class _Connector(aiohttp.TCPConnector):
-    """aiohttp's pool, which tells the exchange what it got."""
+    """aiohttp's pool, which tells the exchange what it got.
 
-    def __init__(self, *, limit: int, keepalive_timeout: float) -> None:
+    Attributes:
+        made: The connections there are, in use or not.
+    """
+
+    def __init__(self, *, limit: int, keepalive_timeout: float, admit: Admit | None) -> None:
         super().__init__(limit=limit, keepalive_timeout=keepalive_timeout)
+        self._admit = admit
         self._process = os.getpid()
-        self._factory = functools.partial(_Protocol, loop=self._loop)  # type: ignore[assignment]  # a subclass of its own
+        self.made: weakref.WeakSet[_Protocol] = weakref.WeakSet()
+        self._factory = self._make_protocol  # type: ignore[assignment]  # a subclass of its own
 
     @override
     def __del__(self, *_: Any) -> None:
         if self._process == os.getpid() and not self._loop.is_closed():
             super().__del__()
+
+    def _make_protocol(self) -> _Protocol:
+        # asyncio asks for one when TCP stands, before it begins with TLS.
+        if (exchange := _current()) is not None:
+            exchange.reached()
+        protocol = _Protocol(loop=self._loop)
+        self.made.add(protocol)
+        return protocol
 
     @override
     async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:
@@ -447,13 +455,33 @@ class _Connector(aiohttp.TCPConnector):
         exchange = _current()
         if exchange is not None:
             assert isinstance(connection.protocol, _Protocol)
+            try:
+                self._admit_peer(connection, exchange)
+            except BaseException:
+                connection.close()
+                raise
             exchange.connected(connection.protocol)
         return connection
+
+    def _admit_peer(self, connection: Any, exchange: _Exchange) -> None:
+        """Check who is at the other end before anything is sent, should an aiohttp to come resolve names elsewhere."""
+        if self._admit is not None and exchange.direct:
+            peer = connection.transport.get_extra_info("peername")
+            self._admit(exchange.target.host, [str(peer[0])])
 
     @override
     async def _get(self, key: ConnectionKey, traces: Any) -> Any:
         exchange = _current()
         return None if exchange is not None and exchange.fresh else await super()._get(key, traces)
+
+    @override
+    async def _resolve_host(self, host: str, port: int, traces: Any = None) -> Any:
+        # The one place that all addresses pass, those written as numbers in the URL and those cached included.
+        found = await super()._resolve_host(host, port, traces=traces)
+        exchange = _current()
+        if self._admit is not None and (exchange is None or exchange.direct):
+            self._admit(host, [entry["host"] for entry in found])
+        return found
 
     @override
     async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> ResponseHandler:

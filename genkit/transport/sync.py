@@ -24,7 +24,7 @@ from . import failures
 from .body import Abort, Body, ByteStream
 from .chunked import RawBody
 from .deadline import Deadline
-from .messages import HttpRequest, HttpResponse, Target, lower_headers, refuse_redirect, target_of, wire_headers
+from .messages import Admit, HttpRequest, HttpResponse, Target, lower_headers, refuse_redirect, target_of, wire_headers
 from .route import Proxy, Route
 from .sockets import WOULD_BLOCK, begins_answer, connect, readable, resolve, wait
 
@@ -46,12 +46,16 @@ class SyncEngine:
         route: Which proxy a host is reached through.
         tls: Gives the TLS context.
         max_bytes: Limit of a decoded body.
+        admit: Refuses addresses; see `Transport`.
     """
 
-    def __init__(self, route: Route, tls: Callable[[], ssl.SSLContext], *, max_bytes: int) -> None:
+    def __init__(
+        self, route: Route, tls: Callable[[], ssl.SSLContext], *, max_bytes: int, admit: Admit | None = None
+    ) -> None:
         self._route = route
         self._tls = tls
         self._max_bytes = max_bytes
+        self._admit = admit
         self._begin()
 
     def _begin(self) -> None:
@@ -83,6 +87,7 @@ class SyncEngine:
         )
         backend = self._backend
         exchange = _Exchange(limits, target=target, proxy=proxy, backend=backend)
+        exchange.admit = self._admit if proxy is None else None
         if abort is not None:
             abort.bind(exchange.abort)
         pool = backend.pools.get((proxy, secure)) or self._pool(backend, proxy, secure=secure)
@@ -91,7 +96,9 @@ class SyncEngine:
             answer = lower_headers(
                 (name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers
             )
-            refuse_redirect(response.status, answer, target)
+            if self._admit is None:
+                refuse_redirect(response.status, answer, target)
+            failures.refuse_two_lengths(answer, target.where)
             if response.status == 407 and proxy is not None and not secure:
                 raise failures.proxy_refused(proxy.where, target.where, "407")
             body = Body(answer, max_bytes=self._max_bytes, where=target.where)
@@ -174,10 +181,11 @@ class _Exchange:
         ended: Whether the far end closed the connection, or it broke.
         connection: What it runs on.
         cause: The error of the operating system behind one of httpcore2's.
+        admit: Refuses addresses, or None.
     """
 
     __slots__ = (
-        *("_aborted", "_backend", "_proxy", "_target", "answered", "cause", "connection", "deadline", "ended"),
+        *("_aborted", "_backend", "_proxy", "_target", "admit", "answered", "cause", "connection", "deadline", "ended"),
         *("fresh", "received", "reused", "secure"),
     )
 
@@ -186,6 +194,7 @@ class _Exchange:
         self._proxy = proxy
         self._backend = backend
         self._aborted = False
+        self.admit: Admit | None = None
         self.deadline = Deadline(limits, target.where)
         self.secure = target.scheme == "https"
         self.fresh = False
@@ -345,6 +354,8 @@ class _Backend(httpcore2.NetworkBackend):
                 raise failures.stream_closed(exchange.where) from error
             deadline.left()
             raise exchange.unconnected(f"the name does not resolve ({error})") from error
+        if exchange.admit is not None:
+            exchange.admit(host, [str(address[0]) for *_, address in addresses])
         reason: OSError | None = None
         for i, (family, kind, protocol, _, address) in enumerate(addresses):
             left = deadline.left()
@@ -450,10 +461,13 @@ class _Connection(httpcore2.NetworkStream):
         except OSError as error:
             exchange.cause, exchange.ended = error, True
             raise httpcore2.ReadError(str(error)) from error
-        if data:
-            exchange.received = True
-        else:
+        if not data:
             exchange.ended = True
+        elif not exchange.received:
+            exchange.received = True
+            # h11 would wait for the end of a head, which a server of another kind never sends.
+            if not b"HTTP/".startswith(data[:5]):
+                raise httpcore2.RemoteProtocolError(f"it answers with {data[:20]!r}")
         return data
 
     @override
@@ -511,6 +525,7 @@ class _Connection(httpcore2.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.NetworkStream:
         exchange = self.exchange
+        exchange.deadline.securing()
         made = self
         try:
             sock = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname, do_handshake_on_connect=False)
@@ -525,7 +540,8 @@ class _Connection(httpcore2.NetworkStream):
             if isinstance(error, TimeoutError):
                 raise (error if isinstance(error, GenkitError) else exchange.deadline.error()) from None
             exchange.cause = error
-            raise failures.tls_failed(exchange.where, error) from error
+            untrusted = isinstance(error, ssl.SSLCertVerificationError)
+            raise failures.tls_failed(exchange.where, error, untrusted=untrusted) from error
         return made
 
     def shake_hands(self, sock: ssl.SSLSocket) -> None:

@@ -78,7 +78,13 @@ def page_id(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", pages_with("python"), ids=page_id)
-def test_every_block_of_a_page_runs_and_prints_what_is_shown(page: Path, answers: Answers) -> None:
+def test_every_block_of_a_page_runs_and_prints_what_is_shown(
+    page: Path, answers: Answers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Files that pages speak of.
+    (tmp_path / "cat.png").write_bytes(b"\x89PNG\r\n\x1a\n a cat..")
+    (tmp_path / "report.pdf").write_bytes(b"%PDF-1.7 report")
+    monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "__page__"}
     checker = doctest.OutputChecker()
     for block in blocks(page):

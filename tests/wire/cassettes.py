@@ -10,37 +10,19 @@ import base64
 import importlib.util
 import json
 import os
-import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["ABSENT", "Interaction", "api_of", "folder", "interactions", "names", "replay_server", "route_of", "served"]
+if TYPE_CHECKING:
+    from .vendor import Vendor
+
+__all__ = ["ABSENT", "Interaction", "Interface", "folder", "interactions", "names", "replay_server", "served"]
 
 JSON = dict[str, Any]
-
-APIS = {"/chat/completions": "chat", "/responses": "responses", "/embeddings": "embeddings"}
-BACKENDS = {"openai": "openai", "azure_openai": "azure", "azure": "azure"}
-PREFIXES = {"openai": "/v1", "azure": "/openai/v1"}
-ADDRESSES = {"openai": "https://api.openai.com/v1", "azure": "https://recorded.openai.azure.com"}
-
-# Other interfaces of the same vendor, by the beginning of their paths.
-OTHERS = {
-    "/completions": "legacy completions",
-    "/assistants": "assistants",
-    "/threads": "assistants",
-    "/images": "images",
-    "/realtime": "realtime",
-    "/files": "files",
-    "/vector_stores": "vector stores",
-    "/conversations": "conversations",
-    "/responses/compact": "responses: compact",
-    "/responses/input_tokens": "responses: input_tokens",
-    "/responses": "responses: retrieve a stored answer",
-    "/traces": "not the vendor's inference: traces",
-}
 
 
 def folder() -> Path:
@@ -69,14 +51,35 @@ def replay_server() -> ModuleType:
 
 
 @dataclass(frozen=True)
+class Interface:
+    """What a request is for.
+
+    Attributes:
+        api: The interface's name.
+        other: Whether it is none that genkit speaks.
+        model: The model, where it is named.
+        streams: Whether the answer is asked for as a stream.
+    """
+
+    api: str
+    other: bool = False
+    model: str = ""
+    streams: bool = False
+
+
+@dataclass(frozen=True)
 class Interaction:
     """One recorded request with its answer.
 
     Attributes:
         cassette: Name of the file, for messages.
         number: Its place in the file.
-        backend: Name of genkit's backend for it: "openai" or "azure".
-        api: "chat", "responses" or "embeddings"; for anything else the name of what it is, and `other` is true.
+        backend: Name of genkit's backend for it.
+        api: The vendor's interface in a word, such as "chat"; "embeddings" and "count_tokens" are called so with all
+            vendors. For an interface that genkit does not speak it is the name of what it is, and `other` is true.
+        path: Of the request, as recorded, with its query.
+        model: The model that the path or the body names.
+        streams: Whether the answer was asked for as a stream.
         asked: The request's JSON body.
         status: The answer's status, with `headers` (names in lower case) and `content`.
     """
@@ -86,6 +89,9 @@ class Interaction:
     backend: str
     api: str
     other: bool
+    path: str
+    model: str
+    streams: bool
     asked: JSON
     status: int
     headers: dict[str, str]
@@ -99,16 +105,31 @@ class Interaction:
     @property
     def is_stream(self) -> bool:
         """Whether the answer came as a stream of events."""
-        return "event-stream" in self.headers.get("content-type", "")
+        return "event-stream" in self.kind or "eventstream" in self.kind
+
+    @property
+    def counts(self) -> bool:
+        """Whether only the number of tokens was asked for."""
+        return self.api == "count_tokens"
+
+    @property
+    def kind(self) -> str:
+        """The answer's content type."""
+        return self.headers.get("content-type", "")
 
 
-def names() -> list[str]:
-    """Return the cassettes of the backends here, in order, by their path under `cassettes/`."""
+def names(providers: Iterable[str]) -> list[str]:
+    """Return the cassettes of some providers, in order, by their path under `cassettes/`."""
     if ABSENT:
         return []
     root = folder() / "cassettes"
     found = [path.relative_to(root).as_posix() for path in sorted(root.rglob("*.json"))]
-    return [name for name in found if _read(name).get("provider") in BACKENDS]
+    return [name for name in found if _provider(name) in providers]
+
+
+@cache
+def _provider(name: str) -> str | None:
+    return _read(name).get("provider")
 
 
 @lru_cache(maxsize=4)
@@ -116,24 +137,24 @@ def _read(name: str) -> JSON:
     return json.loads((folder() / "cassettes" / name).read_text("utf-8"))
 
 
-def interactions(name: str) -> list[Interaction]:
+def interactions(vendor: Vendor, name: str) -> list[Interaction]:
     """Return what a cassette holds."""
     cassette = _read(name)
-    backend = BACKENDS[cassette["provider"]]
-    return [_interaction(name, number, backend, item) for number, item in enumerate(cassette["interactions"])]
+    backend = vendor.backends[cassette["provider"]]
+    found = [_interaction(vendor, name, number, backend, item) for number, item in enumerate(cassette["interactions"])]
+    return [interaction if interaction.other else vendor.recorded(interaction) for interaction in found]
 
 
-def _interaction(name: str, number: int, backend: str, item: JSON) -> Interaction:
+def _interaction(vendor: Vendor, name: str, number: int, backend: str, item: JSON) -> Interaction:
     request, response = item["request"], item["response"]
-    api, other, deployment = api_of(request["method"], request["path"])
-    body = request.get("body")
-    if not isinstance(body, dict):
-        body, other = {}, True
-    if deployment and "model" not in body:
-        body = {**body, "model": deployment}
+    body = _object(request.get("body"))
+    interface = vendor.interface(request["method"], request["path"], body or {})
+    api, other = interface.api, interface.other
     packed = response.get("body_b64")
     content = base64.b64decode(packed) if packed is not None else (response.get("text") or "").encode()
-    if response["status"] == 200 and not content and not other:
+    if not other and body is None:
+        api, other = f"{api}: recorded with a torn request", True
+    elif not other and response["status"] == 200 and not content:
         api, other = f"{api}: recorded without a body", True
     return Interaction(
         cassette=name,
@@ -141,45 +162,41 @@ def _interaction(name: str, number: int, backend: str, item: JSON) -> Interactio
         backend=backend,
         api=api,
         other=other,
-        asked=body,
+        path=request["path"],
+        model=interface.model,
+        streams=interface.streams,
+        asked=body or {},
         status=response["status"],
         headers={key.lower(): value for key, value in response["headers"].items()},
         content=content,
     )
 
 
-def api_of(method: str, path: str) -> tuple[str, bool, str | None]:
-    """Return the interface a request is for, whether it is another than genkit's, and Azure's deployment."""
-    route = re.sub(r"/{2,}", "/", path.partition("?")[0]).rstrip("/")
-    route, found = re.sub(r"^(/openai)?/v1(?=/)", "", route), None
-    if match := re.match(r"^/openai/deployments/([^/]+)(?=/)", route):
-        route, found = route[match.end() :], match[1]
-    if method == "POST" and route in APIS:
-        return APIS[route], False, found
-    near = max((start for start in OTHERS if route.startswith(start)), key=len, default=None)
-    return (OTHERS[near] if near else f"{method} {route}"), True, found
+def _object(body: Any) -> JSON | None:
+    """Return a body that is a JSON object, or the text of one; None for others."""
+    try:
+        body = json.loads(body) if isinstance(body, str) else body
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
 
 
-def route_of(interaction: Interaction) -> str:
-    """Return the path that genkit sends such a request to; for Azure its v1 route, whatever route was recorded."""
-    return PREFIXES[interaction.backend] + {api: route for route, api in APIS.items()}[interaction.api]
-
-
-def served(interaction: Interaction, content: bytes | None = None, *, plain: bool = False) -> JSON:
-    """Return a cassette of this one interaction, on the route that genkit uses.
+def served(interaction: Interaction, route: str, content: bytes | None = None, *, plain: bool = False) -> JSON:
+    """Return a cassette of this one interaction.
 
     Args:
         interaction: What to serve.
+        route: The path that genkit sends such a request to.
         content: Another body in place of the recorded one.
         plain: Whether that body is JSON, whatever was recorded.
     """
     headers = {**interaction.headers, "content-type": "application/json"} if plain else interaction.headers
     body = base64.b64encode(interaction.content if content is None else content).decode()
     return {
-        "provider": "openai",
+        "provider": _provider(interaction.cassette),
         "interactions": [
             {
-                "request": {"method": "POST", "path": route_of(interaction), "body": interaction.asked},
+                "request": {"method": "POST", "path": route, "body": interaction.asked},
                 "response": {"status": interaction.status, "headers": headers, "body_b64": body},
             }
         ],

@@ -32,32 +32,35 @@ from genkit.types import (
 
 from .cassettes import Interaction
 from .exchanges import Outcome
-from .reader import Choice, Reading, finish_words, tokens
+from .reader import Choice, Reading
+from .vendor import Vendor
 
-__all__ = ["answer", "cut", "failure", "stream"]
+__all__ = ["answer", "broke_down", "cut", "failure", "stream"]
 
 JSON = dict[str, Any]
 
 
-def answer(interaction: Interaction, reading: Reading, outcome: Outcome) -> list[str]:
+def answer(vendor: Vendor, interaction: Interaction, reading: Reading, outcome: Outcome) -> list[str]:
     """Compare a whole answer, or a failure, with its reading."""
     if reading.error is not None:
         # What the vendor refused as invalid may be refused before it is sent.
         known = outcome.refused and interaction.status in (400, 404, 422)
-        return [] if known else failure(interaction, reading, outcome)
+        return [] if known else failure(vendor, interaction, reading, outcome)
     if not reading.terminated and outcome.error is not None:
-        return cut(reading, outcome, over=reading.terminated)
+        return cut(reading, outcome, over=reading.whole)
     if outcome.error is not None:
         return [f"raised {outcome.error!r}"]
-    if not reading.terminated:
+    if not reading.whole:
         return ["a recording without its terminator passed for a whole answer"]
     if interaction.api == "embeddings":
-        return list(_embeddings(interaction, reading, outcome))
+        return list(_embeddings(vendor, interaction, reading, outcome))
+    if interaction.counts:
+        return list(_differ({"count": (reading.count, outcome.count)}))
     assert outcome.response is not None
-    return list(_response(interaction, reading, outcome.response))
+    return list(_response(vendor, interaction, reading, outcome.response))
 
 
-def _response(interaction: Interaction, reading: Reading, response: Response[Any]) -> Iterator[str]:
+def _response(vendor: Vendor, interaction: Interaction, reading: Reading, response: Response[Any]) -> Iterator[str]:
     facts: dict[str, tuple[Any, Any]] = {
         "id": (reading.id, response.id),
         "model": (reading.model, response.model),
@@ -67,21 +70,39 @@ def _response(interaction: Interaction, reading: Reading, response: Response[Any
         "answers": (max(1, len(reading.choices)), 1 + len(response.alternatives)),
     }
     yield from _differ(facts)
-    yield from _usage(reading.usage, response.usage)
+    yield from _usage(vendor.tokens(reading.usage), reading.usage, response.usage)
     first = Candidate(
         message=response.message, finish=response.finish, finish_raw=response.finish_raw, logprobs=response.logprobs
     )
     answers = [first, *response.alternatives]
     for number, (choice, candidate) in enumerate(zip(reading.choices, answers, strict=False)):
-        for problem in _candidate(interaction.api, choice, candidate):
+        words = vendor.finish_words(interaction.api, choice)
+        for problem in _candidate(words, choice, candidate):
             yield f"answer {number}: {problem}"
+        origins = {str(part.origin) for part in candidate.message.parts if part.native is not None or part.origin}
+        # An address may follow, where each one has data of its own.
+        if {origin.partition("@")[0] for origin in origins} - {f"{interaction.backend}/{interaction.api}"}:
+            yield f"answer {number}: what is the vendor's own is marked {sorted(origins)}"
+        for name in _missing(choice.rest, (response.native, candidate.model_dump()["message"])):
+            yield f"answer {number}: {name!r} is nowhere in it, recorded {_short(choice.rest[name])}"
     native = response.native or {}
     for name, value in reading.rest.items():
         if value not in (None, []) and native.get(name) != value:
             yield f"native[{name!r}]: {native.get(name)!r}, recorded {value!r}"
 
 
-def _candidate(api: str, choice: Choice, candidate: Candidate) -> Iterator[str]:
+def _missing(rest: JSON, places: Any) -> list[str]:
+    """Return the names of fields that are not found, with their value, at any depth."""
+
+    def stands(name: str, value: Any, place: Any) -> bool:
+        if isinstance(place, dict):
+            return place.get(name) == value or any(stands(name, value, item) for item in place.values())
+        return isinstance(place, list | tuple) and any(stands(name, value, item) for item in place)
+
+    return [name for name, value in rest.items() if not stands(name, value, places)]
+
+
+def _candidate(words: set[str], choice: Choice, candidate: Candidate) -> Iterator[str]:
     parts = candidate.message.parts
     texts = [part for part in parts if isinstance(part, Text)]
     yield from _differ(
@@ -90,6 +111,7 @@ def _candidate(api: str, choice: Choice, candidate: Candidate) -> Iterator[str]:
             "refusal": (choice.refusal, "".join(part.text for part in texts if part.refusal)),
             "citations": (choice.citations, [citation for part in texts for citation in part.citations]),
             "logprobs": (choice.logprobs, _logprobs(candidate.logprobs)),
+            "likeliest": (choice.likeliest, [_logprobs(token.top) for token in candidate.logprobs or ()]),
             "images": (choice.images, [part.data for part in parts if isinstance(part, Image)]),
             "audio": (choice.audio, [part.data for part in parts if isinstance(part, Audio)]),
             "items": (
@@ -104,8 +126,8 @@ def _candidate(api: str, choice: Choice, candidate: Candidate) -> Iterator[str]:
     # What stands between the sections of a summary is nobody's text.
     if "".join("".join(choice.thinking).split()) != "".join(thought.split()):
         yield f"thinking: {thought!r}, recorded {choice.thinking!r}"
-    if candidate.finish not in finish_words(api, choice):
-        yield f"finish: {candidate.finish!r}, right would be {sorted(finish_words(api, choice))} for {choice.finish!r}"
+    if candidate.finish not in words:
+        yield f"finish: {candidate.finish!r}, right would be {sorted(words)} for {choice.finish!r}"
     raw = candidate.finish_raw
     if (choice.finish or "") != (raw or "") and raw not in (choice.finish or "").split("/"):
         yield f"finish_raw: {raw!r}, recorded {choice.finish!r}"
@@ -145,8 +167,7 @@ def _logprobs(sent: Sequence[TokenLogprob] | None) -> list[tuple[str, float]] | 
     return None if sent is None else [(token.token, token.logprob) for token in sent]
 
 
-def _usage(sent: JSON | None, usage: Usage) -> Iterator[str]:
-    expected = tokens(sent)
+def _usage(expected: dict[str, int | None], sent: JSON | None, usage: Usage) -> Iterator[str]:
     yield from _differ({f"usage.{name}": (count, getattr(usage, name)) for name, count in expected.items()})
     if usage.raw != sent:
         yield f"usage.raw: {usage.raw!r}, recorded {sent!r}"
@@ -165,7 +186,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 300 else text[:300] + "..."
 
 
-def _embeddings(interaction: Interaction, reading: Reading, outcome: Outcome) -> Iterator[str]:
+def _embeddings(vendor: Vendor, interaction: Interaction, reading: Reading, outcome: Outcome) -> Iterator[str]:
     got = outcome.embeddings
     assert got is not None
     facts: dict[str, tuple[Any, Any]] = {
@@ -173,7 +194,7 @@ def _embeddings(interaction: Interaction, reading: Reading, outcome: Outcome) ->
         "model": (reading.model, got.model),
         "backend": (interaction.backend, got.backend),
         "request_id": (reading.request_id, got.request_id),
-        "usage": (tokens(reading.usage)["total"], got.usage.total),
+        "usage": (vendor.tokens(reading.usage)["total"], got.usage.total),
     }
     yield from _differ(facts)
     for number, (sent, vector) in enumerate(zip(reading.vectors, got.vectors, strict=False)):
@@ -186,30 +207,13 @@ def _embeddings(interaction: Interaction, reading: Reading, outcome: Outcome) ->
 
 # Failures.
 
-_STATUS: dict[int, type[errors.GenkitError]] = {
-    400: errors.InvalidRequest,
-    401: errors.AuthenticationFailed,
-    403: errors.PermissionDenied,
-    404: errors.NotFound,
-    429: errors.RateLimited,
-}
-_CODES: dict[str, type[errors.GenkitError]] = {
-    "model_not_found": errors.NotFound,
-    "content_filter": errors.ContentBlocked,
-    "context_length_exceeded": errors.ContextTooLong,
-    "insufficient_quota": errors.QuotaExhausted,
-}
 
-
-def failure(interaction: Interaction, reading: Reading, outcome: Outcome) -> list[str]:
+def failure(vendor: Vendor, interaction: Interaction, reading: Reading, outcome: Outcome) -> list[str]:
     """Compare a failure with the vendor's error object."""
     error, sent = outcome.error, reading.error or {}
     if error is None:
         return [f"no error; recorded {sent!r}"]
-    code = sent.get("code")
-    expected = _CODES.get(str(code)) or _STATUS.get(interaction.status)
-    if expected is None:
-        expected = errors.ServerError if interaction.status >= 500 else errors.GenkitError
+    expected, code = vendor.failure(interaction.status, sent)
     facts: dict[str, tuple[Any, Any]] = {
         "class": (expected.__name__, type(error).__name__),
         "backend": (interaction.backend, error.backend),
@@ -218,7 +222,7 @@ def failure(interaction: Interaction, reading: Reading, outcome: Outcome) -> lis
     if interaction.status >= 400:
         facts["status"] = (interaction.status, error.status)
     if code is not None:
-        facts["code"] = (str(code), error.code)
+        facts["code"] = (code, error.code)
     problems = list(_differ(facts))
     if expected is errors.GenkitError:
         problems = [problem for problem in problems if not problem.startswith("class")]
@@ -313,20 +317,41 @@ def _pieces(start: BlockStart, joined: str, part: Any) -> Iterator[str]:
             pass
 
 
-def cut(reading: Reading, outcome: Outcome, *, over: bool) -> list[str]:
+def cut(reading: Reading, outcome: Outcome, *, over: bool | None) -> list[str]:
     """Check what came of a stream that broke off.
 
     Args:
         reading: Of the whole stream.
         outcome: Of the broken one.
-        over: Whether what arrived is a whole answer.
+        over: Whether what arrived is a whole answer; None where both may be said.
     """
+    if over is None and outcome.error is None:
+        return []
     if over:
         return [] if outcome.error is None else [f"the terminator had passed, yet it raised {outcome.error!r}"]
     if outcome.error is None:
         return ["a stream that broke off passed for a whole answer"]
     if not isinstance(outcome.error, errors.StreamInterrupted | errors.ConnectionFailed):
         return [f"raised {outcome.error!r}"]
+    return _partial(reading, outcome)
+
+
+def broke_down(reading: Reading, outcome: Outcome, kind: type[errors.GenkitError]) -> list[str]:
+    """Check what came of a stream in which the vendor reported an error.
+
+    Args:
+        reading: Of the whole stream, as it was before.
+        outcome: Of the stream with the error in it.
+        kind: What the error is.
+    """
+    if type(outcome.error) is not kind:
+        return [f"became {outcome.error!r}, not {kind.__name__}"]
+    return _partial(reading, outcome)
+
+
+def _partial(reading: Reading, outcome: Outcome) -> list[str]:
+    """Check that an error holds what had arrived of an answer."""
+    assert outcome.error is not None
     problems = []
     partial = outcome.error.response
     if partial is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,27 +12,16 @@ from urllib.parse import urlsplit
 from typing_extensions import override
 
 from genkit.backends.base import Backend
-from genkit.backends.openai import OpenAI
-from genkit.backends.wire import Exchange, WireRequest
+from genkit.backends.wire import WireBackend
 from genkit.errors import GenkitError, Unsupported
 from genkit.policies import Retry
-from genkit.transport import HttpRequest
-from genkit.types import (
-    CallWarning,
-    Done,
-    Embeddings,
-    EmbedRequest,
-    Event,
-    Message,
-    Part,
-    Request,
-    Response,
-    ToolResult,
-)
+from genkit.transport import Abort, AsyncByteStream, ByteStream, HttpRequest, HttpResponse, Transport
+from genkit.types import CallWarning, Done, Embeddings, EmbedRequest, Event, Message, Request, Response, Timeouts
 
 from . import cassettes
 from .cassettes import Interaction
-from .requests import NotYet, Translator, Vendor
+from .requests import NotYet
+from .vendor import Translation, Vendor
 
 __all__ = ["Conversation", "Outcome"]
 
@@ -51,6 +40,7 @@ class Outcome:
 
     response: Response[Any] | None = None
     embeddings: Embeddings | None = None
+    count: int | None = None
     error: GenkitError | None = None
     events: list[Event] = field(default_factory=list)
     sent: JSON | None = None
@@ -63,20 +53,28 @@ class Outcome:
         return self.sent is None and isinstance(self.error, Unsupported)
 
 
-class Redirected(OpenAI):
-    """The backend as it is at home, with the vendor's rules and routes; only the host is another at the last moment."""
+class Redirected(Transport):
+    """Sends everything to another host at the last moment; the backend itself is as it is at home."""
 
-    def __init__(self, host: str, *, name: str, api: Any) -> None:
-        super().__init__(name=name, api_key="sk-recorded", base_url=cassettes.ADDRESSES[name], api=api)
+    def __init__(self, host: str) -> None:
+        super().__init__()
         self._host = host
 
     @override
-    def sign(self, wire: WireRequest, content: bytes) -> HttpRequest:
-        return self._redirected(super().sign(wire, content))
+    def send(self, request: HttpRequest, timeouts: Timeouts) -> HttpResponse:
+        return super().send(self._redirected(request), timeouts)
 
     @override
-    async def asign(self, wire: WireRequest, content: bytes) -> HttpRequest:
-        return self._redirected(await super().asign(wire, content))
+    def open(self, request: HttpRequest, timeouts: Timeouts, *, abort: Abort | None = None) -> ByteStream:
+        return super().open(self._redirected(request), timeouts, abort=abort)
+
+    @override
+    async def asend(self, request: HttpRequest, timeouts: Timeouts) -> HttpResponse:
+        return await super().asend(self._redirected(request), timeouts)
+
+    @override
+    async def aopen(self, request: HttpRequest, timeouts: Timeouts) -> AsyncByteStream:
+        return await super().aopen(self._redirected(request), timeouts)
 
     def _redirected(self, request: HttpRequest) -> HttpRequest:
         path = urlsplit(request.url)._replace(scheme="", netloc="").geturl()
@@ -84,14 +82,16 @@ class Redirected(OpenAI):
 
 
 class Conversation:
-    """One cassette: its interactions, a replay server, and a backend for each interface."""
+    """One cassette: its interactions, a replay server, and a backend for each place that they were sent to."""
 
-    def __init__(self, name: str, server: Any) -> None:
+    def __init__(self, vendor: Vendor, name: str, server: Any) -> None:
+        self.vendor = vendor
         self.name = name
-        self.interactions = cassettes.interactions(name)
+        self.interactions = cassettes.interactions(vendor, name)
         self._server = server
-        self._backends: dict[tuple[str, str], OpenAI] = {}
+        self._backends: dict[Hashable, WireBackend] = {}
         self._outcomes: dict[int, Outcome] = {}
+        self._translations: dict[int, Translation | NotYet] = {}
 
     def replayable(self) -> list[tuple[Interaction, Request | EmbedRequest]]:
         """Return the interactions that genkit can express, as requests."""
@@ -99,47 +99,30 @@ class Conversation:
         for interaction in self.interactions:
             if not interaction.other:
                 try:
-                    found.append((interaction, self.request(interaction)))
+                    found.append((interaction, self.translated(interaction).request))
                 except NotYet:
                     continue
         return found
 
-    def request(self, interaction: Interaction) -> Request | EmbedRequest:
-        """Return the recorded request in genkit's words."""
-        return self.translated(interaction)[0]
+    def translated(self, interaction: Interaction) -> Translation:
+        """Return the recorded request in genkit's words; made once."""
+        if interaction.number not in self._translations:
+            try:
+                self._translations[interaction.number] = self.vendor.translate(interaction)
+            except NotYet as missing:
+                self._translations[interaction.number] = missing
+        made = self._translations[interaction.number]
+        if isinstance(made, NotYet):
+            raise made
+        return made
 
-    def translated(self, interaction: Interaction) -> tuple[Request | EmbedRequest, list[str]]:
-        """Return the request, and the names of what travels as `extra`."""
-        translator = Translator(self.vendor(interaction.backend))
-        embeds = interaction.api == "embeddings"
-        made = translator.embedding(interaction) if embeds else translator.request(interaction)
-        return made, translator.through_extra
-
-    def vendor(self, name: str) -> Vendor:
-        """Return how the backend marks and makes the vendor's own data."""
-        probe = Request(model="gpt-4o", messages=(Message.user("?"),))
-        chat, responses = self.backend(name, "chat"), self.backend(name, "responses")
-        wire = responses.encode(probe, stream=False)
-
-        def remember(items: Sequence[JSON]) -> tuple[Part, ...]:
-            answer = {
-                "id": "resp_0",
-                "object": "response",
-                "status": "completed",
-                "model": "gpt-4o",
-                "output": [*items],
-            }
-            return responses.decode(wire, answer, Exchange()).message.parts
-
-        origin = {"chat": chat.encode(probe, stream=False).origin, "responses": wire.origin}
-        return Vendor(origin=origin, extra=name, remember=remember)
-
-    def backend(self, name: str, api: str) -> OpenAI:
+    def backend(self, interaction: Interaction) -> WireBackend:
         """Return the backend that speaks to the server."""
-        key = (name, api if api in ("chat", "responses") else "auto")
-        if key not in self._backends:
-            self._backends[key] = Redirected(self._server.url, name=name, api=key[1])
-        return self._backends[key]
+        place = self.vendor.place(interaction)
+        if place not in self._backends:
+            self._backends[place] = self.vendor.backend(interaction)
+            self._backends[place].transport = Redirected(self._server.url)
+        return self._backends[place]
 
     def outcome(self, interaction: Interaction) -> Outcome:
         """Return what came of the call as it was recorded; asked once."""
@@ -166,18 +149,23 @@ class Conversation:
             faults: Of the replay server: split, cut_after, fail_first, retry_after.
         """
         outcome = Outcome()
-        with self._serving(cassettes.served(interaction, content, plain=plain), faults, outcome):
+        with self._serving(self._served(interaction, content, plain=plain), faults, outcome):
             self._ask(interaction, outcome, retries)
         return outcome
 
+    def _served(self, interaction: Interaction, content: bytes | None, *, plain: bool = False) -> JSON:
+        return cassettes.served(interaction, self.vendor.route(interaction), content, plain=plain)
+
     def _ask(self, interaction: Interaction, outcome: Outcome, retries: int = 0) -> None:
-        request = self.request(interaction)
-        backend: Backend = self.backend(interaction.backend, interaction.api)
+        request = self.translated(interaction).request
+        backend: Backend = self.backend(interaction)
         if retries:
             backend = Retry(backend, retries=retries, first_wait=0.001)
         if isinstance(request, EmbedRequest):
             outcome.embeddings = backend.embed(request)
-        elif _streams(interaction):
+        elif interaction.counts:
+            outcome.count = backend.count_tokens(request)
+        elif interaction.streams:
             for event in backend.stream(request):
                 _note(outcome, event)
         else:
@@ -185,12 +173,14 @@ class Conversation:
 
     async def acall(self, interaction: Interaction, *, content: bytes | None = None, **faults: Any) -> Outcome:
         """Async twin of `call`."""
-        request, outcome = self.request(interaction), Outcome()
-        backend = self.backend(interaction.backend, interaction.api)
-        with self._serving(cassettes.served(interaction, content), faults, outcome):
+        request, outcome = self.translated(interaction).request, Outcome()
+        backend = self.backend(interaction)
+        with self._serving(self._served(interaction, content), faults, outcome):
             if isinstance(request, EmbedRequest):
                 outcome.embeddings = await backend.aembed(request)
-            elif _streams(interaction):
+            elif interaction.counts:
+                outcome.count = await backend.acount_tokens(request)
+            elif interaction.streams:
                 async for event in backend.astream(request):
                     _note(outcome, event)
             else:
@@ -232,35 +222,29 @@ class Conversation:
 
     def warnings(self, interaction: Interaction) -> Sequence[CallWarning]:
         """Return what genkit says it does not send as asked."""
-        request, backend = self.request(interaction), self.backend(interaction.backend, interaction.api)
+        request = self.translated(interaction).request
         if isinstance(request, EmbedRequest):
             return ()
-        return backend.plan(request, stream=_streams(interaction)).warnings
+        return self.backend(interaction).plan(request, stream=interaction.streams).warnings
 
     def turn(self, interaction: Interaction, request: Request, answer: Message) -> list[JSON]:
-        """Return how an answer is sent back after the request that it answers: its messages or items."""
-        backend = self.backend(interaction.backend, interaction.api)
-        name = "messages" if interaction.api == "chat" else "input"
-        before = backend.encode(request, stream=False).body[name]
-        # A call must have its result, which is not looked at.
-        results = Message.tool(*(ToolResult(id=call.id, name=call.name) for call in answer.tool_calls))
-        answered = (answer, results) if results.parts else (answer,)
-        longer = request.model_copy(update={"messages": (*request.messages, *answered)})
-        after = backend.encode(longer, stream=False).body[name]
-        if isinstance(after, list):
-            after = after[: len(after) - len(results.parts)]
-        # A lone user turn of Responses is a bare string.
-        return list(after[1 if isinstance(before, str) else len(before) :]) if isinstance(after, list) else []
+        """Return how an answer is sent back after the request that it answers: its messages, items or contents."""
+        backend, (following, pieces) = self.backend(interaction), self.vendor.following(answer)
+
+        def encoded(*more: Message) -> list[JSON] | None:
+            longer = request.model_copy(update={"messages": (*request.messages, *more)})
+            return self.vendor.turns(interaction.api, backend.encode(longer, stream=False).body)
+
+        before, after = encoded(), encoded(answer, *following)
+        if after is None:
+            return []
+        # A conversation that is no list is a lone turn.
+        return after[1 if before is None else len(before) : len(after) - pieces]
 
     def close(self) -> None:
         """Close the backends."""
         for backend in self._backends.values():
             backend.close()
-
-
-def _streams(interaction: Interaction) -> bool:
-    """Return whether to ask for a stream: as recorded, and where the answer is one."""
-    return bool(interaction.asked.get("stream"))
 
 
 def _note(outcome: Outcome, event: Event) -> None:

@@ -16,18 +16,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import parse_qsl
 
 from pydantic import SecretStr
 from typing_extensions import override
 
-from ...errors import ConfigError, GenkitError
-from ...transport import HttpRequest, Transport
-from ...types import Audio, Embeddings, EmbedRequest, Features, Request, Response
+from ...errors import GenkitError, InvalidRequest
+from ...media import by_url, inline_bytes, policy_of
+from ...transport import MAX_BYTES, HttpRequest, Transport
+from ...types import Audio, Embeddings, EmbedRequest, Features, FetchPolicy, Image, Media, Request, Response
+from .. import files
+from ..options import check_options
 from ..services import Service
 from ..wire import Decoder, Exchange, WireBackend, WireRequest
 from . import chat, embeddings, failures, models, responses
 from .adopted import say_what_stays
 from .connection import Connection, Credential, Place
+from .messages import takes_no_url
 
 if TYPE_CHECKING:
     import os
@@ -54,6 +59,8 @@ _CHAT_EXTRA = _CHAT_ONLY | frozenset(
     }
     | {"response_format", "verbosity", "reasoning_effort", "messages", "max_completion_tokens"}
 )
+# For images and files together; developers.openai.com/api/docs/guides/images-vision and .../pdf-files, read 2026-11-25.
+_INLINE_BYTES = 50_000_000
 _RESPONSES_SETTINGS = frozenset(
     {"temperature", "top_p", "max_tokens", "logprobs", "top_logprobs", "reasoning", "tool_choice"}
     | {"parallel_tool_calls", "cache_prompt"}
@@ -79,6 +86,8 @@ class OpenAI(WireBackend):
         organization: OpenAI's organization id.
         project: OpenAI's project id.
         headers: Further headers of every request.
+        fetch: What may be fetched for a service that takes no URLs; False for nothing.
+        max_bytes: Longest answer to read, in bytes.
 
     Raises:
         ConfigError: If an argument cannot be used. A missing key is `MissingCredential` at the first call.
@@ -99,22 +108,24 @@ class OpenAI(WireBackend):
         organization: str | None = None,
         project: str | None = None,
         headers: Mapping[str, str] | None = None,
+        fetch: FetchPolicy | bool = True,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
-        if api not in ("auto", "chat", "responses"):
-            raise ConfigError(f"api={api!r} is unknown; it is 'auto', 'chat' or 'responses'", backend=name)
+        identity: dict[str, Any] = {
+            "api_key": api_key,
+            "base_url": base_url,
+            "credential": credential,
+            "organization": organization,
+            "project": project,
+            "headers": headers,
+        }
+        way: dict[str, Any] = {"proxy": proxy, "ca": ca, "max_bytes": max_bytes}
+        check_options({**identity, **way, "api": api}, backend=name)
         self.name = name
-        self.transport = Transport(proxy=proxy, ca=ca, http_client=http_client)
+        self.transport = Transport(**way, http_client=http_client)
+        self.fetch = policy_of(fetch, backend=name)
         self._api = api
-        self._connection = Connection(
-            name,
-            api_key=api_key,
-            base_url=base_url,
-            client=client,
-            credential=credential,
-            organization=organization,
-            project=project,
-            headers=headers,
-        )
+        self._connection = Connection(name, client=client, **identity)
         if client is not None:
             say_what_stays(client, name=name, own_way=any(way is not None for way in (proxy, ca, http_client)))
 
@@ -153,6 +164,8 @@ class OpenAI(WireBackend):
     @override
     def encode(self, request: Request, *, stream: bool) -> WireRequest:
         place = self._connection.place(strict=False)
+        if place.home:
+            self._check_size(request)
         api = self._chosen(request, place)
         encode = responses.encode if api == "responses" else chat.encode
         try:
@@ -160,6 +173,28 @@ class OpenAI(WireBackend):
         except GenkitError as error:
             error.backend = error.backend or self.name
             raise
+
+    def _check_size(self, request: Request) -> None:
+        size = inline_bytes(request.messages)
+        if size > _INLINE_BYTES:
+            raise InvalidRequest(
+                f"the media of this request have {size:,} bytes, and {self.name} takes {_INLINE_BYTES:,} in a request: "
+                "upload them with llm.upload(part), which gives parts with a file_id, or send fewer",
+                backend=self.name,
+            )
+
+    @override
+    def wanted(self, request: Request) -> list[Media]:
+        if not by_url(request.messages):
+            return []
+        # The Responses interface takes URLs for all that it reads.
+        place = self._connection.place(strict=False)
+        return super().wanted(request) if self._chosen(request, place) == "chat" else []
+
+    @override
+    def fetches(self, part: Media, model: str) -> bool:
+        service = self._connection.place(strict=False).service
+        return takes_no_url(part, service, models.family(model, service))
 
     @override
     def decode(self, wire: WireRequest, data: JSON, exchange: Exchange) -> Response[Any]:
@@ -211,6 +246,10 @@ class OpenAI(WireBackend):
         return self._http(wire, content, place, self._connection.headers(place))
 
     @override
+    def may_wait(self) -> bool:
+        return self._connection.may_wait()
+
+    @override
     async def asign(self, wire: WireRequest, content: bytes) -> HttpRequest:
         place = self._connection.place()
         return self._http(wire, content, place, await self._connection.aheaders(place))
@@ -224,6 +263,18 @@ class OpenAI(WireBackend):
         place = self._connection.place(strict=False)
         url = self._connection.url(place, wire.path, model=wire.model)
         return url, {**self._connection.placeholders(place), **wire.headers}
+
+    @override
+    def upload(self, part: Media, model: str) -> Media:
+        place = self._connection.place()
+        if not place.home:
+            return super().upload(part, model)
+        azure = place.service.rules == "deployment"
+        # Azure has no "user_data" yet; files for answers go there under "assistants".
+        purpose = "assistants" if azure else "vision" if isinstance(part, Image) else "user_data"
+        query = dict(parse_qsl(place.query.removeprefix("?")))
+        where = files.Service(self.name, place.base, self._connection.headers(place), query, self.transport)
+        return files.upload_openai(part, where, purpose=purpose)
 
     @override
     def probe(self) -> WireRequest:

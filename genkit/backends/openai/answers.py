@@ -30,7 +30,7 @@ from ...types import (
 )
 from ..wire import Exchange, WireRequest
 from . import failures
-from .calls import is_whole, keep_more, keep_wording, written
+from .calls import Calls, is_whole, keep_more, keep_wording, written
 from .counts import usage
 from .thinking import NAMES, Reasoning
 
@@ -280,7 +280,7 @@ class _Answer:
         self.extra: JSON = {}
         self._wire = wire
         self._response_id = response_id
-        self._calls: list[tuple[int | None, str, Block]] = []
+        self._calls = Calls()
         self._logprobs: list[TokenLogprob] | None = None
         self._reasoning = Reasoning()
         self._refused = False
@@ -418,7 +418,7 @@ class _Answer:
         function = call.get("function") or call.get("custom") or {}
         call_id, name = _word(call.get("id")) or "", _word(function.get("name")) or ""
         piece = written(function.get("arguments", function.get("input")))
-        block = self._known(index, call_id, name)
+        block = self._calls.known(index, call_id, name)
         if block is not None and name and not call_id and is_whole(block) and (piece.strip() or name != block.name):
             # Some servers send whole calls, each with the same index and no id.
             block = None
@@ -432,23 +432,9 @@ class _Answer:
         keep_more(block, call, function)
         self._argue(block, piece, events)
 
-    def _known(self, index: int | None, call_id: str, name: str) -> Block | None:
-        """Return the call that a piece belongs to, or None when it begins another one."""
-        found = [(known, block) for at, known, block in reversed(self._calls) if index is None or at == index]
-        if not found:
-            return None
-        # Some servers number every call 0, or none, and tell them apart by id.
-        if call_id and (same := next((block for known, block in found if known == call_id), None)) is not None:
-            return same
-        known, newest = found[0]
-        # Others send a new id with every piece; one without a name goes on with what there is.
-        if not name or not call_id or (not known and index is not None):
-            return newest
-        return None
-
     def _legacy(self, call: JSON, events: list[Event]) -> None:
         """Take in the `function_call` of old, which has no id and is alone."""
-        block = self._known(-1, "", "")
+        block = self._calls.known(-1, "", "")
         if block is None:
             block = self._open_call("", _word(call.get("name")) or "", -1, events)
             block.native = {"type": "function_call"}
@@ -456,13 +442,11 @@ class _Answer:
 
     def _open_call(self, call_id: str, name: str, index: int | None, events: list[Event]) -> Block:
         self._close_last(events)
-        # Two calls with one id could not be answered apart.
-        taken = any(block.id == call_id for _, _, block in self._calls)
-        minted = taken or not call_id
+        minted = not call_id or self._calls.taken(call_id)
         block, start = self.blocks.open("tool_call", id=self._mint() if minted else call_id, name=name)
         block.minted = minted
         block.origin = self._wire.origin
-        self._calls.append((index, call_id, block))
+        self._calls.add(index, call_id, block)
         events.append(start)
         return block
 
@@ -470,7 +454,7 @@ class _Answer:
         """Return an id for a call without one, the same for the same place in the same answer."""
         if not self._response_id:
             return f"call_{uuid.uuid4().hex[:24]}"
-        place = f"{self._response_id} {self.index} {len(self._calls)}"
+        place = f"{self._response_id} {self.index} {len(self._calls.blocks)}"
         return f"call_{hashlib.sha256(place.encode()).hexdigest()[:24]}"
 
     def _argue(self, block: Block, piece: str, events: list[Event]) -> None:
@@ -498,7 +482,7 @@ class _Answer:
             self._audio = None
         if self._reasoning.details:
             self._attach_details(events)
-        for _, _, block in self._calls:
+        for block in self._calls.blocks:
             if not block.name:
                 raise BadResponse("the answer holds a tool call without a name", sent=True)
             keep_wording(block)
@@ -550,7 +534,7 @@ class _Answer:
         if word != "stop":
             return word
         # A call of a tool that was named in the request ends with "stop", and so does a refusal.
-        return "tool_calls" if self._calls else "refused" if self._refused else "stop"
+        return "tool_calls" if self._calls.blocks else "refused" if self._refused else "stop"
 
     def token_logprobs(self) -> tuple[TokenLogprob, ...] | None:
         """Return the log-probabilities of the tokens so far."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import ConfigError, InvalidRequest
-from ...types import EmbedRequest, Request, Settings, Text, Tool, ToolChoice
+from ...types import EmbedRequest, Request, Settings, Tool, ToolChoice
 from ..base import Losses
+from ..checks import check_choice, check_prompt
 from ..services import Service
 from ..wire import WireRequest
 from . import models
@@ -51,17 +52,6 @@ def encode(request: Request, service: Service, *, origin: str, stream: bool) -> 
     """
     check_prompt(request)
     return _Encoding(request, service, origin).wire(stream=stream)
-
-
-def check_prompt(request: Request) -> None:
-    """Refuse a prompt that holds nothing.
-
-    Raises:
-        InvalidRequest: If there is no message, or nothing but empty text in all of them.
-    """
-    parts = [part for message in request.messages for part in message.parts]
-    if all(isinstance(part, Text) and not part.text for part in parts):
-        raise InvalidRequest("the prompt is empty: give at least one message with text or another part in it")
 
 
 def merged_extra(request: Request | EmbedRequest, service: Service) -> JSON:
@@ -312,27 +302,6 @@ def lose_cache_wishes(settings: Settings, losses: Losses) -> None:
     elif isinstance(settings.cache_prompt, str):
         why = f"the vendor caches prompts by itself; for how long is not chosen by {settings.cache_prompt!r}"
         losses.lose("cache_prompt", why, kind="changed")
-
-
-def check_choice(choice: ToolChoice, request: Request, *, further: bool) -> None:
-    """Refuse a choice of tools that the request's tools cannot meet.
-
-    Args:
-        choice: The choice.
-        request: With its tools.
-        further: Whether there are more tools, by way of `extra`, whose names are not looked at.
-
-    Raises:
-        InvalidRequest: If there are no tools to choose from, or a named one is not among them.
-    """
-    if choice.mode in ("required", "named") and not (request.tools or further):
-        raise InvalidRequest(f"tool_choice={choice.mode!r} needs tools, and the request has none")
-    if choice.mode == "named" and not choice.names:
-        raise InvalidRequest('tool_choice "named" needs names: ToolChoice(mode="named", names=("lookup",))')
-    known = {tool.name for tool in request.tools}
-    missing = [name for name in choice.names if name not in known]
-    if missing and known and not further:
-        raise InvalidRequest(f"tool_choice names {missing}, and the tools are {sorted(known)}")
 
 
 def _check_json_mode(body: JSON, *, backend: str) -> None:

@@ -5,31 +5,28 @@ Nothing is looked up before the first call, and no secret is ever shown.
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import inspect
 import os
-import re
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from urllib.parse import SplitResult, quote, urlsplit
-from weakref import WeakKeyDictionary
 
 from pydantic import SecretStr
+from typing_extensions import override
 
 from ...errors import AuthenticationFailed, ConfigError, GenkitError, MissingCredential
-from ...transport.messages import quoted_url
+from ...transport.messages import is_public, quoted_url
+from ..keys import acalled, called
 from ..services import SERVICES, Service
+from ..tokens import Tokens
 
 __all__ = ["Connection", "Credential", "Place", "TokenSource"]
 
 ENTRA_SCOPE = "https://cognitiveservices.azure.com/.default"
 _ENTRA_VARIABLE = "AZURE_OPENAI_AD_TOKEN"
-_EARLY_S = 300.0
-_SECRET_NAME = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
 _ENDPOINTS = ("/chat/completions", "/responses", "/embeddings")
 
 
@@ -59,83 +56,44 @@ class Place:
     deployments: bool = False
 
 
-class TokenSource:
-    """Entra tokens, kept until shortly before they expire, and never fetched twice at once."""
+class TokenSource(Tokens):
+    """Entra tokens of a credential, by default of azure-identity's chain."""
 
     def __init__(self, credential: Credential | None, *, name: str, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(clock=clock)
         self._credential = credential
         self._name = name
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
-        self._token = ""
-        self._expires = 0.0
 
-    def ready(self) -> str | None:
-        """Return the token at hand if it will last, without waiting."""
-        return self._token if self._token and self._clock() < self._expires - _EARLY_S else None
+    @property
+    @override
+    def awaits(self) -> bool:
+        return self._credential is not None and _is_async(self._credential)
 
-    def get(self) -> str:
-        """Return a token, fetching one where needed; may block.
+    @override
+    def fetch(self) -> tuple[str, float]:
+        credential = self._credential = self._credential or self._default()
+        if _is_async(credential):
+            raise ConfigError(
+                f"the credential of {self._name!r} is asynchronous: use the a-methods, or one of azure.identity",
+                backend=self._name,
+            )
+        return self._checked(credential.get_token(ENTRA_SCOPE))
 
-        Raises:
-            MissingCredential: If there is nothing to fetch one with.
-            AuthenticationFailed: If the credential gives none.
-        """
-        with self._lock:
-            ready = self.ready()
-            if ready is not None:
-                return ready
-            credential = self._credential or self._default()
-            if _is_async(credential):
-                raise ConfigError(
-                    f"the credential of {self._name!r} is asynchronous: use the a-methods, or one of azure.identity",
-                    backend=self._name,
-                )
-            try:
-                return self._keep(credential.get_token(ENTRA_SCOPE))
-            except GenkitError:
-                raise
-            except Exception as error:  # noqa: BLE001  # a foreign credential; kept as the cause
-                return self._without_new(credential, error)
+    @override
+    async def afetch(self) -> tuple[str, float]:
+        credential: Any = self._credential
+        return self._checked(await credential.get_token(ENTRA_SCOPE))
 
-    async def aget(self) -> str:
-        """Return a token; a blocking credential is asked in a worker thread."""
-        ready = self.ready()
-        if ready is not None:
-            return ready
-        credential = self._credential
-        if credential is None or not _is_async(credential):
-            return await asyncio.to_thread(self.get)
-        async with self._loops.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-            ready = self.ready()
-            if ready is not None:
-                return ready
-            try:
-                return self._keep(await credential.get_token(ENTRA_SCOPE))
-            except GenkitError:
-                raise
-            except Exception as error:  # noqa: BLE001  # a foreign credential; kept as the cause
-                return self._without_new(credential, error)
+    def _checked(self, found: Any) -> tuple[str, float]:
+        return checked_key(found.token, "the credential", self._name), float(found.expires_on)
 
-    def _keep(self, found: Any) -> str:
-        token = checked_key(found.token, "the credential", self._name)
-        self._token, self._expires = token, float(found.expires_on)
-        return token
-
-    def _without_new(self, credential: Credential, error: Exception) -> str:
-        """Return the old token while it is good; a refresh that fails early does no harm.
-
-        Raises:
-            AuthenticationFailed: If there is none.
-        """
-        if self._token and self._clock() < self._expires:
-            return self._token
-        raise AuthenticationFailed(
-            f"{type(credential).__name__} gave no Entra token for {self._name!r} ({type(error).__name__}); "
+    @override
+    def refused(self, error: Exception) -> GenkitError:
+        return AuthenticationFailed(
+            f"{type(self._credential).__name__} gave no Entra token for {self._name!r} ({type(error).__name__}); "
             "sign in (az login), or pass api_key=",
             backend=self._name,
-        ) from error
+        )
 
     def _default(self) -> Credential:
         """Return azure-identity's default chain of credentials, if that package is installed."""
@@ -147,8 +105,7 @@ class TokenSource:
                 "azure-identity to sign in with Entra (pip install 'genkit-llm[azure]')",
                 backend=self._name,
             ) from error
-        self._credential = identity.DefaultAzureCredential()
-        credential: Credential = self._credential
+        credential: Credential = identity.DefaultAzureCredential()
         return credential
 
 
@@ -378,6 +335,12 @@ class Connection:
             self._authorize(headers, place, key)
         return {**headers, **self._headers}
 
+    def may_wait(self) -> bool:
+        """Whether `headers` may have to ask a function, or to fetch a token."""
+        if isinstance(self._key, SecretStr) or (self._key is None and self._client is None and self._tokens is None):
+            return False
+        return not self._authorized() and self._key_at_hand(self.place(strict=False)) is None
+
     def placeholders(self, place: Place) -> dict[str, str]:
         """Return the headers with names where secrets would stand."""
         headers = self._common(place)
@@ -386,9 +349,9 @@ class Connection:
             if key is not None:
                 self._authorize(headers, place, key)
         hidden = {
-            name: f"<headers[{name!r}]>" if _SECRET_NAME.search(name) else value
+            name: f"<headers[{name!r}]>"
             for name, value in {**headers, **self._headers}.items()
-            if name in self._secret_candidates()
+            if name in self._secret_candidates() and value and not is_public(name)
         }
         return {**headers, **self._headers, **hidden}
 
@@ -448,14 +411,7 @@ class Connection:
     def _fetch(self, place: Place) -> tuple[str, bool] | None:
         source = self._key_function()
         if source is not None:
-            key = _called(source, self.name)
-            if inspect.isawaitable(key):
-                _discard(key)
-                raise ConfigError(
-                    "the function that gives the key is asynchronous: use the a-methods, or give one that is not",
-                    backend=self.name,
-                )
-            return self._checked_result(key)
+            return self._checked_result(called(source, self.name))
         if self._adopted is None and self._tokens is not None:
             return self._tokens.get(), True
         self._check_optional(place)
@@ -464,12 +420,7 @@ class Connection:
     async def _afetch(self, place: Place) -> tuple[str, bool] | None:
         source = self._key_function()
         if source is not None:
-            key = _called(source, self.name) if inspect.iscoroutinefunction(source) else None
-            if key is None:
-                key = await asyncio.to_thread(_called, source, self.name)
-            if inspect.isawaitable(key):
-                key = await key
-            return self._checked_result(key)
+            return self._checked_result(await acalled(source, self.name))
         if self._adopted is None and self._tokens is not None:
             return await self._tokens.aget(), True
         self._check_optional(place)
@@ -531,24 +482,6 @@ class Connection:
 
 def _from_environment(names: tuple[str, ...]) -> str | None:
     return next((value for name in names if (value := os.environ.get(name))), None)
-
-
-def _called(source: Callable[[], Any], name: str) -> Any:
-    try:
-        return source()
-    except GenkitError:
-        raise
-    except Exception as error:
-        raise AuthenticationFailed(
-            f"the function that gives the key for {name!r} failed ({type(error).__name__})", backend=name
-        ) from error
-
-
-def _discard(waiting: Any) -> None:
-    """Close a coroutine that nobody will await, so that Python does not complain about it."""
-    close = getattr(waiting, "close", None)
-    if close is not None:
-        close()
 
 
 def _adopt(client: object, name: str) -> _Adopted:

@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from pydantic_core import from_json
-
 from ...errors import (
     AuthenticationFailed,
     BadResponse,
@@ -26,7 +24,8 @@ from ...errors import (
     Transient,
     from_status,
 )
-from ..wire import first_words
+from ...events import load_json
+from ..wire import first_words, shortened
 
 __all__ = ["failure", "fault", "in_stream", "request_id", "retry_after"]
 
@@ -231,7 +230,7 @@ def _number(value: str) -> float | None:
 def _read(body: bytes) -> tuple[JSON, str]:
     """Return the error object of a body, and its message; both empty where there is none."""
     try:
-        data = from_json(body)
+        data = load_json(body)
     except ValueError:
         return {}, ""
     # One compatible route wraps its error in a list.
@@ -254,7 +253,7 @@ def _text(value: object) -> str:
     """Return a message as text; servers built on FastAPI send a list of findings."""
     if isinstance(value, str):
         return value
-    return "" if value is None else str(value)[:500]
+    return "" if value is None else shortened(str(value), 500)
 
 
 def _word(value: object) -> str | None:

@@ -9,6 +9,8 @@ from typing import Any
 
 from ...errors import InvalidRequest, Unsupported
 from ...events import dump_json, parse_arguments
+from ...media import data_url, media_type
+from ...mime import plain
 from ...types import (
     Audio,
     Document,
@@ -29,17 +31,10 @@ from ..services import Service
 from .calls import lose_form
 from .models import FREE, Family
 
-__all__ = ["encode_messages", "media_mime"]
+__all__ = ["encode_messages", "takes_no_url"]
 
 JSON = dict[str, Any]
 
-_MAGIC = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-    (b"%PDF-", "application/pdf"),
-    (b"ID3", "audio/mpeg"),
-)
 _SOUNDS = {
     "audio/wav": "wav",
     "audio/x-wav": "wav",
@@ -63,22 +58,18 @@ def encode_messages(
     return _Conversation(mended(messages, losses), service, family, losses, origin).encode()
 
 
-def media_mime(part: Media, *, backend: str) -> str:
-    """Return a media part's type: as given, else by the first bytes.
+def takes_no_url(part: Media, service: Service, family: Family) -> bool:
+    """Return whether Chat reads such media, and not from the URL that this part has."""
+    kind: str = part.kind  # type: ignore[attr-defined]  # every subclass has one
+    if kind not in service.media & family.media or part.url is None:
+        return False
+    scheme = part.url.partition(":")[0].lower()
+    return scheme in ("http", "https", "data") and kind not in service.media_urls and not _is_inline(part)
 
-    Raises:
-        InvalidRequest: If neither tells.
-    """
-    if part.mime:
-        return part.mime
-    data = part.data or b""
-    if data[:4] == b"RIFF" and data[8:12] in (b"WEBP", b"WAVE"):
-        return "image/webp" if data[8:12] == b"WEBP" else "audio/wav"
-    found = next((mime for magic, mime in _MAGIC if data.startswith(magic)), None)
-    if found is None:
-        kind = type(part).__name__
-        raise InvalidRequest(f"the type of this {kind} is unknown: give it as {kind}(..., mime=...)", backend=backend)
-    return found
+
+def _is_inline(part: Media) -> bool:
+    """Return whether a part needs no fetching by anybody; for sound there is no place for a data URL."""
+    return part.url is None or (part.url.startswith("data:") and not isinstance(part, Audio))
 
 
 def _plain(messages: Sequence[Message], family: Family) -> list[JSON] | None:
@@ -151,7 +142,7 @@ class _Conversation:
     def _system(self, message: Message, at: int) -> None:
         other = next((part for part in message.parts if not isinstance(part, Text)), None)
         if other is not None:
-            raise self._lacks(f"a system message with {other.kind}; put it into a user message")
+            raise self._lacks(f"{other.kind} in a system message; put it into a user message")
         if at and not self._service.system_anywhere and any(m.role != "system" for m in self._messages[:at]):
             where = f"{self._service.name} moves system messages to the beginning"
             self._losses.lose("system", where, kind="changed")
@@ -308,7 +299,7 @@ class _Conversation:
         self._check(part, "image")
         if part.file_id is not None:
             raise self._lacks("images by file id; use the Responses interface, or send its bytes or URL")
-        url = part.url if part.url is not None else self._data_url(part)
+        url = part.url if part.url is not None else data_url(part, backend=self._service.name)
         image: JSON = {"url": url}
         if part.detail == "original":
             self._losses.lose("detail", 'Chat Completions has no detail "original", "high" is sent', kind="changed")
@@ -321,7 +312,7 @@ class _Conversation:
         self._check(part, "audio")
         if part.data is None:
             raise self._lacks("audio by URL or file id; send its bytes")
-        mime = media_mime(part, backend=self._service.name).partition(";")[0].strip().lower()
+        mime = plain(media_type(part, backend=self._service.name))
         form = _SOUNDS.get(mime)
         if form is None:
             if self._family is not FREE:
@@ -333,7 +324,7 @@ class _Conversation:
         self._check(part, "document")
         if part.file_id is not None:
             return {"type": "file", "file": {"file_id": part.file_id}}
-        data = part.url if part.url is not None else self._data_url(part)
+        data = part.url if part.url is not None else data_url(part, backend=self._service.name)
         # A name is demanded with data; the model sees it.
         name = part.name or ("document.pdf" if "application/pdf" in data[:64] else "document")
         return {"type": "file", "file": {"filename": name, "file_data": data}}
@@ -343,13 +334,8 @@ class _Conversation:
             raise self._lacks(kind)
         if kind not in self._family.media:
             raise self._lacks(f"{kind} for this model")
-        inline = part.url is None or part.url.startswith("data:")
-        if not inline and kind not in self._service.media_urls:
+        if not _is_inline(part) and kind not in self._service.media_urls:
             raise self._lacks(f"{kind} by URL; send its bytes")
-
-    def _data_url(self, part: Media) -> str:
-        mime = media_mime(part, backend=self._service.name)
-        return f"data:{mime};base64,{base64.b64encode(part.data or b'').decode()}"
 
     def _lacks(self, what: str) -> Unsupported:
         return Unsupported(f"{self._service.name} takes no {what} (Chat Completions)", backend=self._service.name)

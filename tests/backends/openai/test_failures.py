@@ -219,3 +219,8 @@ def test_every_code_of_a_failed_response_that_the_sdk_lists_has_its_class() -> N
             assert kind is temporary[code], code
         else:
             assert kind is (ContentBlocked if "policy" in code else InvalidRequest), code
+
+
+def test_a_byte_order_mark_before_an_error_is_passed_over() -> None:
+    error = failures.failure(400, {}, b'\xef\xbb\xbf{"error": {"message": "no"}}', backend="x")
+    assert error.message == "no"

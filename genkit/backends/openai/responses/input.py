@@ -10,6 +10,7 @@ from typing import Any
 
 from ....errors import InvalidRequest, Unsupported
 from ....events import dump_json, parse_arguments
+from ....media import data_url
 from ....types import (
     Audio,
     Document,
@@ -38,13 +39,6 @@ _CONTENTS = frozenset({"input_audio", "input_file", "input_image", "input_text"}
 
 # The vendor answers 400 to longer ones, its own included.
 _LONGEST_CALL_ID = 64
-
-_SIGNATURES = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-    (b"%PDF-", "application/pdf"),
-)
 
 
 class Input:
@@ -119,11 +113,10 @@ class Input:
                 return [{"type": "input_text", "text": text}]
             case Image():
                 self._check("image")
-                source = {"file_id": part.file_id} if part.file_id else {"image_url": part.url or _data_url(part)}
-                return [{"type": "input_image", **source, "detail": part.detail or "auto"}]
+                return [_image(part, backend=self._service.name)]
             case Document():
                 self._check("document")
-                return [_file(part)]
+                return [_file(part, backend=self._service.name)]
             case Audio() | Video():
                 why = 'this interface does not read it; api="chat" reads audio with the models that hear'
                 self._losses.lose(part.kind, why, guarantee=True)
@@ -319,22 +312,17 @@ def _call_id(call_id: str) -> str:
     return f"call_{hashlib.sha256(call_id.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
 
 
-def _file(part: Document) -> JSON:
+def _image(part: Image, *, backend: str) -> JSON:
+    source = {"file_id": part.file_id} if part.file_id else {"image_url": part.url or data_url(part, backend=backend)}
+    return {"type": "input_image", **source, "detail": part.detail or "auto"}
+
+
+def _file(part: Document, *, backend: str) -> JSON:
     if part.file_id:
         return {"type": "input_file", "file_id": part.file_id}
     if part.url:
         return {"type": "input_file", "file_url": part.url}
-    url = _data_url(part)
+    url = data_url(part, backend=backend)
     ending = url[5 : url.index(";")].rpartition("/")[2]
     name = part.name or ("document.pdf" if ending == "pdf" else "document")
     return {"type": "input_file", "filename": name, "file_data": url}
-
-
-def _data_url(part: Media) -> str:
-    data = part.data or b""
-    mime = part.mime or next((mime for magic, mime in _SIGNATURES if data.startswith(magic)), None)
-    if mime is None and data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        mime = "image/webp"
-    if mime is None:
-        raise InvalidRequest(f"the {type(part).__name__.lower()} has no media type; pass mime=, such as 'image/png'")
-    return f"data:{mime};base64,{base64.b64encode(data).decode()}"

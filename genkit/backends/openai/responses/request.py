@@ -8,11 +8,12 @@ from typing import Any
 from ....errors import InvalidRequest, suggest
 from ....types import Message, Request, Settings, Text, ToolChoice
 from ...base import Losses
+from ...checks import check_prompt
 from ...history import mended
 from ...services import Service
 from ...wire import WireRequest
 from .. import models
-from ..chat import check_prompt, lose_cache_wishes, lose_tool_settings, merge_extra, merged_extra
+from ..chat import lose_cache_wishes, lose_tool_settings, merge_extra, merged_extra
 from ..models import SAMPLING, SAMPLING_DEFAULTS, Family
 from ..strict import strictness
 from .input import Input

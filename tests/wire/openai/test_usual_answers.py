@@ -14,14 +14,18 @@ from genkit.events import load_json
 from genkit.transport.sse import SSEParser
 from genkit.types import Response
 
-from . import cassettes
-from .cassettes import Interaction
+from .. import cassettes
+from ..cassettes import Interaction
+from .recordings import OpenAIRecordings
 
 pytestmark = pytest.mark.skipif(cassettes.ABSENT is not None, reason=str(cassettes.ABSENT))
 
 
+OPENAI = OpenAIRecordings()
+
+
 def answers_of(name: str, *, streams: bool) -> list[Interaction]:
-    found = [item for item in cassettes.interactions(name) if item.api == "chat" and item.status == 200]
+    found = [item for item in cassettes.interactions(OPENAI, name) if item.api == "chat" and item.status == 200]
     return [item for item in found if item.is_stream == streams and item.content and not item.other]
 
 
@@ -29,7 +33,7 @@ def wire_of(interaction: Interaction) -> WireRequest:
     return WireRequest(path="/", body=interaction.asked, model="asked", api="chat", origin="openai/chat")
 
 
-@pytest.mark.parametrize("name", cassettes.names())
+@pytest.mark.parametrize("name", cassettes.names(OPENAI.backends))
 def test_a_recorded_answer_is_the_same_past_the_cases_and_through_them(name: str) -> None:
     for interaction in answers_of(name, streams=False):
 
@@ -48,7 +52,7 @@ def test_a_recorded_answer_is_the_same_past_the_cases_and_through_them(name: str
             assert decoded() == short, interaction.label
 
 
-@pytest.mark.parametrize("name", cassettes.names())
+@pytest.mark.parametrize("name", cassettes.names(OPENAI.backends))
 def test_a_recorded_stream_is_the_same_past_the_cases_and_through_them(name: str) -> None:
     for interaction in answers_of(name, streams=True):
         short, long = (chat.Decoder(wire_of(interaction), backend="openai") for _ in range(2))

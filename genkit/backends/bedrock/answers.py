@@ -1,0 +1,432 @@
+"""From Converse to genkit: whole answers and streams."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic_core import from_json
+
+from ...errors import BadResponse
+from ...events import Block, Blocks, dump_json, load_json
+from ...types import (
+    Audio,
+    CallWarning,
+    Event,
+    Finish,
+    Image,
+    Message,
+    Opaque,
+    Part,
+    Response,
+    Text,
+    TextDelta,
+    Thinking,
+    ToolCall,
+    Usage,
+)
+from ..wire import Exchange
+from . import failures
+from .media import MIMES
+from .request import ANSWER_TOOL, ConverseRequest
+
+__all__ = ["Decoder", "decode", "usage"]
+
+JSON = dict[str, Any]
+
+_FINISH: dict[str, Finish] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "guardrail_intervened": "refused",
+    "content_filtered": "refused",
+    "refusal": "refused",
+    "malformed_model_output": "error",
+    "malformed_tool_use": "error",
+}
+# Blocks without a word here that are known all the same: no note is due.
+_KNOWN_BLOCKS = frozenset({"toolResult", "guardContent", "searchResult", "cachePoint", "document", "video"})
+# Not kept in `native`: what the response says elsewhere, and padding.
+_UNKEPT = frozenset({"output", "stopReason", "usage", "p"})
+_EVENTS = frozenset({"messageStart", "messageStop", "metadata", "initial-response"})
+
+
+def decode(wire: ConverseRequest, data: JSON, exchange: Exchange, *, backend: str) -> Response[Any]:
+    """Return the response for a whole answer.
+
+    Raises:
+        BadResponse: If it holds no message.
+    """
+    output = data.get("output")
+    message = output.get("message") if isinstance(output, dict) else None
+    if not isinstance(message, dict):
+        raise BadResponse("the answer holds no message", sent=True, request_id=failures.request_id(exchange.headers))
+    notes: list[CallWarning] = []
+    parts = [part for block in message.get("content") or () for part in _parts(block, wire, notes)]
+    native = {name: value for name, value in data.items() if name not in _UNKEPT}
+    return _response(
+        wire,
+        exchange,
+        parts,
+        notes,
+        backend=backend,
+        stop=data.get("stopReason"),
+        counts=data.get("usage"),
+        native=native,
+    )
+
+
+def _response(
+    wire: ConverseRequest,
+    exchange: Exchange,
+    parts: Sequence[Part],
+    notes: Sequence[CallWarning],
+    *,
+    backend: str,
+    stop: Any,
+    counts: Any,
+    native: JSON,
+    complete: bool = True,
+) -> Response[Any]:
+    finish = _FINISH.get(stop, "other") if isinstance(stop, str) else "other"
+    if finish == "tool_calls" and wire.answer_tool and not any(isinstance(part, ToolCall) for part in parts):
+        finish = "stop"
+    return Response(
+        message=Message(role="assistant", parts=tuple(parts)),
+        finish=finish,
+        finish_raw=stop if isinstance(stop, str) else None,
+        usage=usage(counts),
+        model=wire.model,
+        backend=backend,
+        api=wire.api,
+        request_id=failures.request_id(exchange.headers),
+        warnings=(*wire.warnings, *notes),
+        timing=exchange.timing,
+        complete=complete,
+        native=native or None,
+    )
+
+
+def usage(counts: Any) -> Usage:
+    """Return the disjoint usage: Bedrock counts what its cache gave or took apart from the input, as genkit does.
+
+    Reasoning is not told apart from the rest of the answer.
+    """
+    if not isinstance(counts, dict):
+        return Usage()
+    return Usage(
+        input=_count(counts, "inputTokens"),
+        output=_count(counts, "outputTokens"),
+        cache_read=_count(counts, "cacheReadInputTokens") or 0,
+        cache_write=_count(counts, "cacheWriteInputTokens") or 0,
+        raw=counts,
+    )
+
+
+def _count(counts: JSON, name: str) -> int | None:
+    found = counts.get(name)
+    return found if isinstance(found, int) and found >= 0 else None
+
+
+# ---------------------------------------------------------------- blocks that are whole
+
+
+def _parts(block: JSON, wire: ConverseRequest, notes: list[CallWarning]) -> list[Part]:
+    """Return what stands for a content block; an empty text stands for nothing."""
+    if (text := block.get("text")) is not None:
+        return [Text(text=text)] if text else []
+    if (call := block.get("toolUse")) is not None:
+        return [_call(call, block, wire)]
+    if (thought := block.get("reasoningContent")) is not None:
+        return [_thought(thought, block, wire)]
+    if (cited := block.get("citationsContent")) is not None:
+        text = "".join(piece.get("text") or "" for piece in cited.get("content") or ())
+        return [Text(text=text, citations=tuple(cited.get("citations") or ()), origin=wire.origin)]
+    for kind in ("image", "audio"):
+        if (heard := block.get(kind)) is not None and (data := (heard.get("source") or {}).get("bytes")):
+            return [_media(kind, heard.get("format"), base64.b64decode(data), wire)]
+    return [_opaque(block, wire, notes)]
+
+
+def _call(call: JSON, block: JSON, wire: ConverseRequest) -> Part:
+    if call.get("type") == "server_tool_use":
+        return Opaque(type="server_tool_use", origin=wire.origin, native=block)
+    given = call.get("input")
+    if wire.answer_tool and call["name"] == ANSWER_TOOL:
+        return Text(text=dump_json(_unwrapped(given) if wire.wrapped else given))
+    name = wire.names.get(call["name"], call["name"])
+    if isinstance(given, dict):
+        return ToolCall(id=call["toolUseId"], name=name, arguments=given)
+    return ToolCall(id=call["toolUseId"], name=name, arguments=None, raw=dump_json(given))
+
+
+def _unwrapped(given: Any) -> Any:
+    return given["value"] if isinstance(given, dict) and given.keys() == {"value"} else given
+
+
+def _thought(thought: JSON, block: JSON, wire: ConverseRequest) -> Part:
+    if (shown := thought.get("reasoningText")) is not None:
+        return Thinking(text=shown.get("text") or "", origin=wire.origin, native=_signed(shown.get("signature"), wire))
+    if (hidden := thought.get("redactedContent")) is not None:
+        return Thinking(redacted=True, origin=wire.origin, native={"maker": wire.maker, "redactedContent": hidden})
+    return Opaque(type="reasoningContent", origin=wire.origin, native=block)
+
+
+def _signed(signature: str | None, wire: ConverseRequest) -> JSON | None:
+    return {"maker": wire.maker, "signature": signature} if signature else None
+
+
+def _media(kind: str, form: Any, data: bytes, wire: ConverseRequest) -> Part:
+    media = MIMES[kind].get(form, f"{kind}/{form}")
+    if kind == "audio":
+        return Audio(data=data, mime=media, origin=wire.origin)
+    return Image(data=data, mime=media, origin=wire.origin)
+
+
+def _opaque(block: JSON, wire: ConverseRequest, notes: list[CallWarning]) -> Part:
+    kind = next(iter(block), "nothing")
+    if kind not in _KNOWN_BLOCKS and "error" not in (block[kind] if isinstance(block.get(kind), dict) else ()):
+        message = f"Bedrock answered with a {kind!r}, which genkit has no word for; it is kept as it came"
+        notes.append(CallWarning(kind="note", subject=kind, message=message))
+    return Opaque(type=kind, origin=wire.origin, native=block)
+
+
+# ---------------------------------------------------------------- streams
+
+
+class Decoder:
+    """Turns the frames of one stream into events."""
+
+    def __init__(self, wire: ConverseRequest, *, backend: str) -> None:
+        self.finished = False
+        self._wire = wire
+        self._backend = backend
+        self._blocks = Blocks()
+        self._open: dict[int, _Grown] = {}
+        # The block that grows, and its index: nine of ten frames belong to it.
+        self._text: Block | None = None
+        self._text_index = -1
+        self._stop: str | None = None
+        self._metadata: JSON | None = None
+        self._native: JSON = {}
+        self._notes: list[CallWarning] = []
+
+    @property
+    def complete(self) -> bool:
+        """Whether the end of the message was seen; the counts may be missing all the same."""
+        return self._stop is not None
+
+    def feed(self, frame: Any) -> Sequence[Event]:
+        """Return the events of one frame."""
+        headers, payload = frame.headers, frame.payload
+        kind = headers.get(":event-type")
+        if kind == "contentBlockDelta":
+            try:
+                data = from_json(payload)
+            except ValueError:
+                data = load_json(payload)
+            delta, index = data["delta"], data["contentBlockIndex"]
+            if index == self._text_index and (piece := delta.get("text")) and len(delta) == 1:
+                block = self._text
+                if block is not None and not block.half and type(piece) is str and piece[-1] < "\ud800":
+                    block.pieces.append(piece)
+                    return (TextDelta(block.index, piece),)
+            return self._delta(index, delta)
+        message_type = headers.get(":message-type")
+        if message_type == "exception":
+            raise failures.in_stream(str(headers.get(":exception-type", "")), payload, backend=self._backend)
+        if message_type == "error":
+            said = headers.get(":error-message")
+            raise failures.in_stream(
+                str(headers.get(":error-code", "")), payload, backend=self._backend, message=str(said) if said else None
+            )
+        return self._event(str(kind), load_json(payload) if payload else {})
+
+    def _event(self, kind: str, data: JSON) -> Sequence[Event]:
+        match kind:
+            case "contentBlockStart":
+                return self._start(data["contentBlockIndex"], data.get("start") or {})
+            case "contentBlockStop":
+                return self._end(data["contentBlockIndex"])
+            case "messageStop":
+                self._stop = data.get("stopReason") or "unknown"
+                self._keep(data)
+            case "metadata":
+                self._metadata = data
+                self._keep(data)
+            case _ if kind not in _EVENTS:
+                message = f"the stream holds a {kind!r}, which genkit has no word for; it is left out"
+                self._notes.append(CallWarning(kind="note", subject=kind, message=message))
+        self.finished = self._stop is not None and self._metadata is not None
+        return ()
+
+    def _keep(self, data: JSON) -> None:
+        self._native |= {name: value for name, value in data.items() if name not in _UNKEPT}
+
+    # ------------------------------------------------------------ blocks
+
+    def _start(self, index: int, start: JSON) -> Sequence[Event]:
+        call = start.get("toolUse")
+        if call is None or call.get("type") == "server_tool_use":
+            if start:
+                self._open[index] = _Grown(start)
+            return ()
+        if self._wire.answer_tool and call["name"] == ANSWER_TOOL:
+            if self._wire.wrapped:
+                self._open[index] = _Grown(start)
+                return ()
+            block, event = self._blocks.open("text")
+        else:
+            name = self._wire.names.get(call["name"], call["name"])
+            block, event = self._blocks.open("tool_call", id=call["toolUseId"], name=name)
+        self._open[index] = _Grown(start, block)
+        return (event,)
+
+    def _delta(self, index: int, delta: JSON) -> Sequence[Event]:
+        grown = self._open.get(index)
+        if grown is None:
+            grown = self._open[index] = _Grown({})
+        if (piece := delta.get("text")) is not None:
+            if not piece and grown.block is None:
+                # Some models open with an empty piece where nothing but a call follows; that is no part.
+                return ()
+            events = self._grow(grown, "text", piece)
+            self._text, self._text_index = grown.block, index
+            return events
+        if (call := delta.get("toolUse")) is not None:
+            piece = call.get("input") or ""
+            if grown.block is None:
+                grown.input.append(piece)
+                return ()
+            return (self._blocks.add(grown.block, piece),)
+        if (thought := delta.get("reasoningContent")) is not None:
+            return self._reason(grown, thought)
+        if (citation := delta.get("citation")) is not None:
+            events = self._grow(grown, "text", "")
+            assert grown.block is not None
+            grown.block.origin = self._wire.origin
+            grown.block.citations.append(citation)
+            return events
+        for kind, value in delta.items():
+            grown.deltas.append((kind, value))
+        return ()
+
+    def _reason(self, grown: _Grown, thought: JSON) -> Sequence[Event]:
+        if (hidden := thought.get("redactedContent")) is not None:
+            grown.hidden += base64.b64decode(hidden)
+            return ()
+        events: Sequence[Event] = ()
+        if (piece := thought.get("text")) is not None:
+            events = self._grow(grown, "thinking", piece)
+        if signature := thought.get("signature"):
+            if grown.block is None:
+                events = self._grow(grown, "thinking", "")
+            assert grown.block is not None
+            before = (grown.block.native or {}).get("signature", "")
+            grown.block.native = _signed(before + signature, self._wire)
+        if grown.block is not None:
+            grown.block.origin = self._wire.origin
+        return events
+
+    def _grow(self, grown: _Grown, kind: Any, piece: str) -> list[Event]:
+        events: list[Event] = []
+        if grown.block is None:
+            grown.block, start = self._blocks.open(kind)
+            events.append(start)
+        if piece:
+            events.append(self._blocks.add(grown.block, piece))
+        return events
+
+    def _end(self, index: int) -> Sequence[Event]:
+        grown = self._open.pop(index, None)
+        if index == self._text_index:
+            self._text, self._text_index = None, -1
+        if grown is None:
+            return ()
+        if grown.block is not None:
+            return (self._blocks.close(grown.block),)
+        part = grown.part(self._wire, self._notes)
+        return self._blocks.insert(part) if part is not None else ()
+
+    def end(self) -> Sequence[Event]:
+        """Return the ends of the blocks that are open."""
+        return [event for index in sorted(self._open) for event in self._end(index)]
+
+    def response(self, exchange: Exchange) -> Response[Any]:
+        """Return the answer as it stands."""
+        return _response(
+            self._wire,
+            exchange,
+            self._blocks.parts(),
+            self._notes,
+            backend=self._backend,
+            stop=self._stop,
+            counts=(self._metadata or {}).get("usage"),
+            native=self._native,
+            complete=self.complete,
+        )
+
+
+class _Grown:
+    """One content block while it comes.
+
+    Attributes:
+        start: What its first frame said.
+        block: The part that grows, of text, reasoning or a call.
+        input: Pieces of the arguments of a call that is no part of ours.
+        hidden: Redacted reasoning.
+        deltas: All other pieces, by kind.
+    """
+
+    __slots__ = ("block", "deltas", "hidden", "input", "start")
+
+    def __init__(self, start: JSON, block: Block | None = None) -> None:
+        self.start = start
+        self.block = block
+        self.input: list[str] = []
+        self.hidden = b""
+        self.deltas: list[tuple[str, Any]] = []
+
+    def part(self, wire: ConverseRequest, notes: list[CallWarning]) -> Part | None:
+        """Return what stands for a block that came without text, as a whole answer would hold it."""
+        if self.hidden:
+            native = {"maker": wire.maker, "redactedContent": base64.b64encode(self.hidden).decode()}
+            return Thinking(redacted=True, origin=wire.origin, native=native)
+        if (call := self.start.get("toolUse")) is not None:
+            block = {"toolUse": {**call, "input": _loaded("".join(self.input))}}
+            return _parts(block, wire, notes)[0]
+        kind = next(iter(self.start), None) or next((kind for kind, _ in self.deltas), None)
+        if kind is None:
+            return None
+        pieces = [value for name, value in self.deltas if name == kind]
+        begun: JSON = {**self.start.get(kind, {})}
+        if kind in ("image", "audio"):
+            return self._media(kind, begun, pieces, wire, notes)
+        if kind == "toolResult":
+            begun["content"] = [item for piece in pieces for item in (piece if isinstance(piece, list) else [piece])]
+        elif pieces:
+            begun = (
+                {**begun, "deltas": pieces}
+                if len(pieces) > 1 or not isinstance(pieces[0], dict)
+                else {**begun, **pieces[0]}
+            )
+        return _opaque({kind: begun}, wire, notes)
+
+    def _media(
+        self, kind: str, begun: JSON, pieces: list[Any], wire: ConverseRequest, notes: list[CallWarning]
+    ) -> Part:
+        data = b"".join(base64.b64decode((piece.get("source") or {}).get("bytes") or "") for piece in pieces)
+        if data:
+            return _media(kind, begun.get("format"), data, wire)
+        whole: Mapping[str, Any] = {name: value for piece in pieces for name, value in piece.items()}
+        return _opaque({kind: {**begun, **whole}}, wire, notes)
+
+
+def _loaded(text: str) -> Any:
+    try:
+        return load_json(text) if text else {}
+    except ValueError:
+        return text
