@@ -236,12 +236,13 @@ class Bedrock(WireBackend):
     @override
     def embed(self, request: EmbedRequest) -> Embeddings:
         wires = embeddings.encode(request, backend=self.name)
-        return embeddings.join([self._vectors(wire, *self.exchange(wire)) for wire in wires])
+        return self.measured(request, embeddings.join([self._vectors(wire, *self.exchange(wire)) for wire in wires]))
 
     @override
     async def aembed(self, request: EmbedRequest) -> Embeddings:
         wires = embeddings.encode(request, backend=self.name)
-        return embeddings.join([self._vectors(wire, *await self.aexchange(wire)) for wire in wires])
+        found = embeddings.join([self._vectors(wire, *await self.aexchange(wire)) for wire in wires])
+        return self.measured(request, found)
 
     def _vectors(self, wire: WireRequest, data: JSON, exchange: Exchange) -> Embeddings:
         return embeddings.decode(wire, data, exchange, backend=self.name)

@@ -234,12 +234,14 @@ class Google(WireBackend):
 
     @override
     def embed(self, request: EmbedRequest) -> Embeddings:
-        return embeddings.join([self._vectors(wire, *self.exchange(wire)) for wire in self._embedding(request)])
+        found = embeddings.join([self._vectors(wire, *self.exchange(wire)) for wire in self._embedding(request)])
+        return self.measured(request, found)
 
     @override
     async def aembed(self, request: EmbedRequest) -> Embeddings:
         wires = self._embedding(request)
-        return embeddings.join([self._vectors(wire, *await self.aexchange(wire)) for wire in wires])
+        found = embeddings.join([self._vectors(wire, *await self.aexchange(wire)) for wire in wires])
+        return self.measured(request, found)
 
     def _embedding(self, request: EmbedRequest) -> list[WireRequest]:
         resource = self._connection.resource(request.model)

@@ -52,33 +52,6 @@ def test_texts_go_in_one_list_and_vectors_are_asked_for_in_base64() -> None:
     }
 
 
-@pytest.mark.parametrize("way", ["plain", "async"])
-def test_vectors_of_another_length_than_was_asked_for_are_reported(way: str) -> None:
-    def embed(**fields: Any) -> Any:
-        asked = request("a", dimensions=5, **fields)
-        if way == "plain":
-            return backend.embed(asked)
-
-        async def run() -> Any:
-            try:
-                return await backend.aembed(asked)
-            finally:
-                await backend.aclose()
-
-        return asyncio.run(run())
-
-    with FarEnd(answer(json.dumps(reply([0.5, 1.0])).encode())) as far:
-        backend = OpenAI(base_url=far.url)
-        found = embed()
-        assert [(warning.kind, warning.subject) for warning in found.warnings] == [("changed", "dimensions")]
-        assert "have 2, not 5" in found.warnings[0].message
-        assert embed(on_unsupported="ignore").warnings == ()
-        for strict in ({"on_unsupported": "error"}, {"require": frozenset({"dimensions"})}):
-            with pytest.raises(Unsupported, match="dimensions"):
-                embed(**strict)
-        backend.close()
-
-
 def test_base64_is_decoded_exactly() -> None:
     got = decoded(wire("a"), reply(packed(0.5, -1.25)))
     assert got.vectors == ((0.5, -1.25),)
