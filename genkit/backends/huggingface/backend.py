@@ -223,8 +223,9 @@ class HuggingFace(Backend):
                 asked = request.model_copy(update={"on_unsupported": CHECK})
                 losses = Losses(asked, backend=self.name)
                 self._lose_settings(asked, losses)
+                self._extra(asked)
                 prompts().lose_unreadable(asked, losses)
-                why = f"what its chat template and its length change is not known: {missing.message}"
+                why = f"what its chat template and its context would change is not known yet: {missing.message}"
                 return (*losses.warnings, CallWarning(kind="note", subject="model", message=why))
         return super().check(request)
 
