@@ -100,6 +100,45 @@ def test_results_of_tools_are_the_users(model: str) -> None:
     assert "functionResponse" in sent[2]["parts"][0]
 
 
+def test_an_empty_turn_of_the_users_is_kept_where_the_models_would_come_first() -> None:
+    asked = request(Message.system("Be terse"), "", Message.assistant("Yes?"), "Go")
+    sent = wire_of(asked)
+    assert sent.body["contents"][0] == {"role": "user", "parts": [{"text": ""}]}
+    assert [content["role"] for content in sent.body["contents"]] == ["user", "model", "user"]
+    assert sent.warnings == ()
+
+
+@pytest.mark.parametrize("parts", [(Text(text="Yes?"),), (ToolCall(id="1", name="lookup", arguments={}),)])
+def test_a_conversation_that_begins_with_the_model_gets_an_empty_turn_of_the_users_before_it(parts: Any) -> None:
+    asked = request(Message.assistant(*parts), Message.tool(ToolResult(id="1")), "Go")
+    sent = said(Message.assistant(*parts), "Go")
+    assert sent[0] == {"role": "user", "parts": [{"text": ""}]}
+    assert sent[1]["role"] == "model"
+    assert ("changed", "messages") in lost(asked)
+
+
+def test_what_is_left_of_the_users_first_turn_may_be_nothing() -> None:
+    foreign = Opaque(type="search", origin="openai/responses", native={})
+    asked = request(Message.user(foreign), Message.assistant("Yes?"), "Go")
+    assert wire_of(asked).body["contents"][0] == {"role": "user", "parts": [{"text": ""}]}
+    assert lost(asked) == [("dropped", "search"), ("changed", "messages")]
+
+
+def test_instructions_with_an_empty_turn_of_the_users_stay_instructions() -> None:
+    asked = request(Message.system("Say hi"), "")
+    assert wire_of(asked).body == {
+        "systemInstruction": {"parts": [{"text": "Say hi"}]},
+        "contents": [{"role": "user", "parts": [{"text": ""}]}],
+    }
+    assert lost(asked) == []
+
+
+def test_an_empty_turn_before_another_of_the_users_is_left_out_and_reported() -> None:
+    asked = request("", "Hi", Message.assistant("Yes?"), "Go")
+    assert [content["role"] for content in wire_of(asked).body["contents"]] == ["user", "model", "user"]
+    assert lost(asked) == [("dropped", "message")]
+
+
 # 8
 def test_an_empty_text_is_an_answer_and_no_error() -> None:
     response = answered({"text": ""})

@@ -120,16 +120,6 @@ def _schemas_less(change: Callable[[JSON], JSON]) -> Rule:
     return rule
 
 
-def _lone_instructions(theirs: JSON, mine: JSON) -> bool:
-    system, first = theirs.get("systemInstruction"), (mine.get("contents") or [{}])[0]
-    silent = [{"parts": [{"text": ""}], "role": "user"}]
-    alone = system and "systemInstruction" not in mine and theirs.get("contents") == silent
-    if not alone or first.get("parts") != system["parts"]:
-        return False
-    theirs["contents"] = [{"parts": theirs.pop("systemInstruction")["parts"], "role": "user"}]
-    return True
-
-
 def _texts_joined(theirs: JSON, mine: JSON) -> bool:
     found = False
     for left, right in objects(theirs.get("contents"), mine.get("contents")):
@@ -249,7 +239,6 @@ ACCEPTED: tuple[tuple[str, Rule], ...] = (
     ("the instructions have no role of their own", _system_role),
     ("two turns of one side in a row are one", _turns_joined),
     ("what is not the model's has the role user", _user_role),
-    ("instructions without a conversation are the user's turn", _lone_instructions),
     ("texts of one kind in a row are one part of an answer, and an empty one is none", _texts_joined),
     ("only the first call of a turn says that its signature is not to be checked", _check_skipped),
     ("the purpose of a text is said in it, for a model that takes no task type", _purpose_said),
