@@ -92,6 +92,14 @@ class Shelf:
         kind: str = media.kind  # type: ignore[attr-defined]  # every subclass has a kind
         return parts.scheme == "https" and (self.vendor == "vertex" or kind in self.family.urls)
 
+    def holds(self, uri: str) -> bool:
+        """Return whether a file lies with the vendor, or where it may be read from inside a tool's result."""
+        if uri.startswith("gs://"):
+            return True
+        # Vertex AI reads any public address there; of the Gemini API only its own files were seen.
+        own = uri.startswith(self._files) or urlsplit(uri).hostname == _FILES_HOST
+        return own if self.vendor == "google" else uri.startswith("https://")
+
     def _file(self, media: Media, name: str) -> JSON:
         if "://" in name:
             return _reference(name, self._type(media, _of_url(name)))

@@ -181,7 +181,7 @@ class Conversation:
                 texts.append(item.text)
                 continue
             sent = self._shelf.part(item)
-            if sent.get("inlineData", {}).get("mimeType") in self._family.tool_media:
+            if self._fits_result(item, sent):
                 if isinstance(item, Image) and item.detail not in (None, "auto"):
                     self._losses.lose("detail", "inside a result, media have no resolution of their own")
                 inside.append(sent)
@@ -200,6 +200,14 @@ class Conversation:
         if inside:
             answer["parts"] = inside
         return {"functionResponse": answer}
+
+    def _fits_result(self, item: Image | Audio | Video | Document, sent: JSON) -> bool:
+        """Return whether a piece of media has a place inside a tool's result."""
+        if "inlineData" in sent:
+            return sent["inlineData"].get("mimeType") in self._family.tool_media
+        kind = sent["fileData"].get("mimeType")
+        known = kind in self._family.tool_media or (kind is None and isinstance(item, (Image, Document)))
+        return known and self._family.tool_files and self._shelf.holds(sent["fileData"]["fileUri"])
 
     # ------------------------------------------------------------ the model
 

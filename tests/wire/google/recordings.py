@@ -59,10 +59,6 @@ _WORDS = {
 }
 
 
-_MATRIX = "pydantic-ai__test_multimodal_tool_returns_test_multimodal_tool_return_matrix_"
-_BY_URI = "a file by URI in a tool's result follows as the user's"
-
-
 class GoogleRecordings(Vendor):
     """Traffic of generativelanguage.googleapis.com and of aiplatform.googleapis.com."""
 
@@ -71,11 +67,6 @@ class GoogleRecordings(Vendor):
     accepted = bodies.ACCEPTED
     fields = bodies.FIELDS
     says_end = False
-    listed: ClassVar = {
-        ("body", f"gemini/{_MATRIX}direct-uploaded_file-image-google_gemini3_.json[2]"): _BY_URI,
-        ("body", f"vertex/{_MATRIX}direct-uploaded_file-image-google_vertex_.json[2]"): _BY_URI,
-        ("body", f"vertex/{_MATRIX}direct-url-image-google_vertex_.json[2]"): _BY_URI,
-    }
 
     @override
     def interface(self, method: str, path: str, body: JSON) -> Interface:
