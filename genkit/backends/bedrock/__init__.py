@@ -5,7 +5,7 @@ API key, keys in the environment, profiles, SSO, roles, containers, instances, o
 
 Vendor-only options (`guardrailConfig`, `performanceConfig`, `serviceTier`, `requestMetadata`, ...) go into
 `extra={"bedrock": {...}}`. They are merged last into the body: tools are added to the request's own, objects are merged
-key by key, everything else is replaced.
+at every depth, everything else is replaced.
 """
 
 from __future__ import annotations

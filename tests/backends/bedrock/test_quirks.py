@@ -535,6 +535,11 @@ class TestMedia:
         assert [b["document"]["name"] for b in sent.body["messages"][0]["content"][1:]] == ["Document 1", "Document 2"]
         assert reports(sent) == [("note", "name")]
 
+    def test_a_name_that_is_sent_as_it_is_needs_no_note(self) -> None:
+        named = [PDF.model_copy(update={"name": f"Document {number}"}) for number in (1, 2)]
+        assert reports(wire(Message.user("See", *named))) == []
+        assert reports(wire(Message.user("See", *reversed(named)))) == [("note", "name")] * 2
+
     def test_a_document_alone_is_given_a_text(self) -> None:
         assert [next(iter(b)) for b in turns(Message.user(PDF))[0]["content"]] == ["text", "document"]
 
