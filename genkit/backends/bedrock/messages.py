@@ -261,7 +261,7 @@ class Conversation:
         return blocks
 
     def _id(self, given: str) -> str:
-        return call_id(given, self._family.tool_id_length)
+        return call_id(given, self._family.tool_id_length, issued=self._family.issued_ids)
 
     # ------------------------------------------------------------ assistant
 
