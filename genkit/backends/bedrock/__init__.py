@@ -250,15 +250,19 @@ class Bedrock(WireBackend):
 
     @override
     def count_tokens(self, request: Request) -> int:
-        return self._counted(*self.exchange(self._counting(request)))
+        self._check_counts(request)
+        return self._counted(*self.exchange(self._counting(self.fetched(request))))
 
     @override
     async def acount_tokens(self, request: Request) -> int:
-        return self._counted(*await self.aexchange(self._counting(request)))
+        self._check_counts(request)
+        return self._counted(*await self.aexchange(self._counting(await self.afetched(request))))
 
-    def _counting(self, request: Request) -> WireRequest:
+    def _check_counts(self, request: Request) -> None:
         if not self._families.of(request.model).counts:
             raise self.lacks("token counting", request.model)
+
+    def _counting(self, request: Request) -> WireRequest:
         wire = self.encode(request, stream=False)
         body = {name: wire.body[name] for name in _COUNTED if name in wire.body}
         # CountTokens knows the models themselves only, not their inference profiles.

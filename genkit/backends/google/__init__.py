@@ -217,11 +217,12 @@ class Google(WireBackend):
 
     @override
     def count_tokens(self, request: Request) -> int:
-        return self._counted(self.exchange(self._encoded(request, count=True))[0])
+        return self._counted(self.exchange(self._encoded(self.fetched(request), count=True))[0])
 
     @override
     async def acount_tokens(self, request: Request) -> int:
-        return self._counted((await self.aexchange(self._encoded(request, count=True)))[0])
+        wire = self._encoded(await self.afetched(request), count=True)
+        return self._counted((await self.aexchange(wire))[0])
 
     def _counted(self, data: JSON) -> int:
         if error := data.get("error"):
