@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 from typing_extensions import override
 
-from ...errors import BadResponse, GenkitError
+from ...errors import BadResponse, GenkitError, Unsupported
 from ...media import policy_of
 from ...transport import MAX_BYTES, HttpRequest, Transport
 from ...transport.eventstream import EventStreamParser
@@ -230,6 +230,13 @@ class Bedrock(WireBackend):
         # There is no such model, which the far end says after it has looked at the signature.
         path = requests.path_of(_NOBODY, "converse", backend=self.name)
         return WireRequest(path=path, body={}, model=_NOBODY, api="converse", origin=_ORIGIN)
+
+    @override
+    def upload(self, part: Media, model: str) -> Media:
+        way_out = f"put the file into S3 and pass its address, as in {type(part).__name__}(url='s3://bucket/key')"
+        if not self._families.of(model).s3:
+            way_out = f"send the bytes inline, since {model!r} reads nothing out of S3; other models take s3:// URLs"
+        raise Unsupported(f"{self.name} has no file service: {way_out}", backend=self.name)
 
     # ------------------------------------------------------------ embeddings
 

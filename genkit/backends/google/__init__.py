@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 from typing_extensions import override
 
-from ...errors import BadResponse, GenkitError
+from ...errors import BadResponse, GenkitError, Unsupported
 from ...media import policy_of
 from ...transport import MAX_BYTES, HttpRequest, Transport
 from ...types import Embeddings, EmbedRequest, Features, FetchPolicy, Media, Request, Response
+from .. import files
 from ..wire import Decoder, Exchange, WireBackend, WireRequest
 from . import answers, embeddings, failures
 from .connection import Connection
@@ -207,6 +208,18 @@ class Google(WireBackend):
     def placeholders(self, wire: WireRequest) -> tuple[str, Mapping[str, str]]:
         url = self._connection.url(wire.path, bare=wire.method == "GET", strict=False)
         return url, {**self._connection.placeholders(), **wire.headers}
+
+    @override
+    def upload(self, part: Media, model: str) -> Media:
+        if self.vendor == "vertex":
+            raise Unsupported(
+                f"{self.name} has no file service: put the file into Cloud Storage and pass its address, as in "
+                f"{type(part).__name__}(url='gs://bucket/name')",
+                backend=self.name,
+            )
+        base, version = self._connection.files()
+        where = files.Service(self.name, base, self._connection.headers(), transport=self.transport)
+        return files.upload_google(part, where, api_version=version)
 
     @override
     def probe(self) -> WireRequest:

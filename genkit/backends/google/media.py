@@ -116,9 +116,10 @@ class Shelf:
 
     def _too_much(self) -> str:
         limit = f"{_INLINE[self.vendor] // 1_000_000} MB"
+        way_out = "put them into Cloud Storage, and pass url='gs://...'"
         if self.vendor == "google":
-            return f"there are more than {limit} of media: upload them with the Files API, and pass file_id='files/...'"
-        return f"there are more than {limit} of media: put them into Cloud Storage, and pass url='gs://...'"
+            way_out = "upload them with llm.upload(part), which gives parts with a file_id"
+        return f"there are more than {limit} of media, which {self._name} does not take in a request: {way_out}"
 
     def _unknown(self, media: Media) -> InvalidRequest:
         kind = type(media).__name__

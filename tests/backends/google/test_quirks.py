@@ -554,7 +554,7 @@ def test_googles_own_tools_are_tools_too() -> None:
 
 
 # 51
-@pytest.mark.parametrize(("backend", "way"), [(GEMINI, "Files API"), (VERTEX, "gs://")])
+@pytest.mark.parametrize(("backend", "way"), [(GEMINI, r"llm\.upload"), (VERTEX, "gs://")])
 def test_media_beyond_the_limit_are_refused_with_the_way_to_send_them(
     backend: Google, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
