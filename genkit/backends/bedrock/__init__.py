@@ -22,6 +22,7 @@ from ...transport import MAX_BYTES, HttpRequest, Transport
 from ...transport.eventstream import EventStreamParser
 from ...transport.messages import target_of
 from ...types import Embeddings, EmbedRequest, Features, FetchPolicy, Media, Request, Response
+from ..together import together
 from ..wire import Decoder, Exchange, WireBackend, WireRequest
 from . import answers, embeddings, failures
 from . import request as requests
@@ -247,8 +248,10 @@ class Bedrock(WireBackend):
 
     @override
     async def aembed(self, request: EmbedRequest) -> Embeddings:
-        wires = embeddings.encode(request, backend=self.name)
-        return embeddings.join([self._vectors(wire, *await self.aexchange(wire)) for wire in wires])
+        return embeddings.join(await together(self._avectors, embeddings.encode(request, backend=self.name)))
+
+    async def _avectors(self, wire: WireRequest) -> Embeddings:
+        return self._vectors(wire, *await self.aexchange(wire))
 
     def _vectors(self, wire: WireRequest, data: JSON, exchange: Exchange) -> Embeddings:
         return embeddings.decode(wire, data, exchange, backend=self.name)

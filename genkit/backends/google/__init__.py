@@ -27,6 +27,7 @@ from ...media import policy_of
 from ...transport import MAX_BYTES, HttpRequest, Transport
 from ...types import Embeddings, EmbedRequest, Features, FetchPolicy, Media, Request, Response
 from .. import files
+from ..together import together
 from ..wire import Decoder, Exchange, WireBackend, WireRequest
 from . import answers, embeddings, failures
 from .connection import Connection
@@ -252,13 +253,15 @@ class Google(WireBackend):
 
     @override
     async def aembed(self, request: EmbedRequest) -> Embeddings:
-        wires = self._embedding(request)
-        return embeddings.join([self._vectors(wire, *await self.aexchange(wire)) for wire in wires])
+        return embeddings.join(await together(self._avectors, self._embedding(request)))
 
     def _embedding(self, request: EmbedRequest) -> list[WireRequest]:
         resource = self._connection.resource(request.model)
         wires = embeddings.encode(request, self.vendor, name=self.name, resource=resource)
         return [self._placed(wire) for wire in wires]
+
+    async def _avectors(self, wire: WireRequest) -> Embeddings:
+        return self._vectors(wire, *await self.aexchange(wire))
 
     def _vectors(self, wire: WireRequest, data: JSON, exchange: Exchange) -> Embeddings:
         return embeddings.decode(wire, data, exchange, backend=self.name)
