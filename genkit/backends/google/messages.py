@@ -116,7 +116,11 @@ class Conversation:
             why = "calls without a signature of this model are sent with the one that skips its check"
             self._losses.lose("tool_call", why, kind="changed")
         if self._marks:
-            self._losses.lose("cache", f"{self._name} caches beginnings of prompts by itself, and takes no marks")
+            why = (
+                f"{self._name} caches beginnings of prompts by itself, and takes no marks; what must stay is a cached "
+                f"content of its own, whose name goes into extra={{{self._name!r}: {{'cachedContent': ...}}}}"
+            )
+            self._losses.lose("cache", why)
 
     # ------------------------------------------------------------ instructions
 
