@@ -61,6 +61,7 @@ class Family:
         leads: Whether a conversation may begin with the model's turn.
         prefill: Whether it may end with the model's turn, which the answer then goes on with.
         tool_id_length: Exact length of alphanumeric ids of tool calls, where it insists on one.
+        issued_ids: Whether it takes the ids that Bedrock gave itself in spite of that.
         thinks: How reasoning is asked for; "always" reasons unasked, None never.
         efforts: Effort words it takes, weakest first.
         replays: Whether it wants its signed reasoning back.
@@ -89,6 +90,7 @@ class Family:
     leads: bool = False
     prefill: bool = False
     tool_id_length: int | None = None
+    issued_ids: bool = False
     thinks: Thinks | None = None
     efforts: tuple[str, ...] = ()
     replays: bool = False
@@ -245,9 +247,11 @@ FAMILIES: tuple[Family, ...] = (
     _like(_LLAMA, r"meta\.llama3-[13]\b", media=frozenset({"document"})),
     _LLAMA,
     _like(_MISTRAL, r"mistral\.mi(s|x)tral-\d", tools=False, schema=None, system=False, media=frozenset({"document"})),
-    # Recorded traffic, read 2026-11-25: Bedrock's own long ids are taken back.
-    _like(_MISTRAL, r"mistral\.pixtral-large", tool_id_length=None),
-    _like(_MISTRAL, r"mistral\.mistral-small", media=_NONE, choices=frozenset({"any"})),
+    # Recorded traffic, read 2026-11-25: Bedrock's own long ids are taken back. Short ones of others are not, and the
+    # same holds for the models of 2402 (github.com/anomalyco/opencode/pull/48843); Ministral refuses the long ones, too
+    # (github.com/vercel/ai/issues/11802).
+    _like(_MISTRAL, r"mistral\.(pixtral-large|mistral-large-2402)", issued_ids=True),
+    _like(_MISTRAL, r"mistral\.mistral-small", issued_ids=True, media=_NONE, choices=frozenset({"any"})),
     _like(_MISTRAL, r"mistral\.(mistral-large-3|ministral-3|magistral|voxtral)", schema="native"),
     _MISTRAL,
     Family(

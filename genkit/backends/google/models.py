@@ -60,6 +60,7 @@ class Family:
         media: Kinds of media it reads.
         mimes: Media types it reads; empty for those of `READABLE`.
         tool_media: Media types that stand inside a tool's result; others follow it.
+        tool_files: Whether files of these types may stand there by their address, too.
         urls: Kinds of media the Gemini API fetches from a public address by itself. Vertex AI fetches all kinds.
         resolution: Whether each part may have its own media resolution.
         tools: Whether it calls functions.
@@ -84,6 +85,7 @@ class Family:
     media: frozenset[str] = _KINDS
     mimes: frozenset[str] = _NONE
     tool_media: frozenset[str] = _TOOL_MEDIA
+    tool_files: bool = True
     urls: frozenset[str] = frozenset({"image", "video", "document"})
     resolution: bool = True
     tools: bool = True
@@ -117,6 +119,7 @@ def _second(pattern: str, **facts: Any) -> Family:
     """Return a family of the second generation, which has no signed calls and no ids."""
     known: dict[str, Any] = {
         "tool_media": _NONE,
+        "tool_files": False,
         "resolution": False,
         "mixes_tools": False,
         "schema_with_tools": False,

@@ -234,6 +234,16 @@ class TestExtra:
         assert sent["serviceTier"] == {"type": "flex"}
         assert "service_tier" not in sent
 
+    def test_options_of_the_models_own_are_merged_at_every_depth(self) -> None:
+        extra = {"bedrock": {"additionalModelRequestFields": {"inferenceConfig": {"seed": 1}}}}
+        sent = body("Hi", top_k=5, model=NOVA, extra=extra)
+        assert sent["additionalModelRequestFields"] == {"inferenceConfig": {"topK": 5, "seed": 1}}
+
+    def test_a_choice_of_tools_is_replaced_by_another(self) -> None:
+        extra = {"bedrock": {"toolConfig": {"toolChoice": {"any": {}}}}}
+        sent = body("Hi", tools=(LOOKUP,), tool_choice="auto", extra=extra)
+        assert sent["toolConfig"]["toolChoice"] == {"any": {}}
+
     def test_tools_of_bedrocks_own_are_added(self) -> None:
         extra = {"bedrock": {"toolConfig": {"tools": [{"systemTool": {"name": "nova_code_interpreter"}}]}}}
         sent = body("Hi", tools=(LOOKUP,), tool_choice="auto", model=NOVA_2, extra=extra)
