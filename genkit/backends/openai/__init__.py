@@ -14,7 +14,7 @@ Keys and addresses come from the constructor or from the environment, and are lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qsl
 
@@ -83,6 +83,7 @@ class OpenAI(WireBackend):
         project: OpenAI's project id.
         headers: Further headers of every request.
         fetch: What may be fetched for a service that takes no URLs; False for nothing.
+        families: Rows of the caller's own before the table of model families; see `models`.
 
     Raises:
         ConfigError: If an argument cannot be used. A missing key is `MissingCredential` at the first call.
@@ -104,6 +105,7 @@ class OpenAI(WireBackend):
         project: str | None = None,
         headers: Mapping[str, str] | None = None,
         fetch: FetchPolicy | bool = True,
+        families: Iterable[Mapping[str, Any]] | None = None,
     ) -> None:
         if api not in ("auto", "chat", "responses"):
             raise ConfigError(f"api={api!r} is unknown; it is 'auto', 'chat' or 'responses'", backend=name)
@@ -111,6 +113,7 @@ class OpenAI(WireBackend):
         self.transport = Transport(proxy=proxy, ca=ca, http_client=http_client)
         self.fetch = policy_of(fetch, backend=name)
         self._api = api
+        self._families = models.Families(families, backend=name)
         self._connection = Connection(
             name,
             api_key=api_key,
@@ -129,7 +132,7 @@ class OpenAI(WireBackend):
     def features(self, model: str) -> Features:
         place = self._connection.place(strict=False)
         service = place.service
-        family = models.family(model, service)
+        family = self._families.of(model, service)
         embeds = "embedding" in model.lower()
         if embeds:
             return Features(settings=frozenset({"timeout"}), embeddings=True)
@@ -162,7 +165,8 @@ class OpenAI(WireBackend):
         api = self._chosen(request, place)
         encode = responses.encode if api == "responses" else chat.encode
         try:
-            return encode(request, place.service, origin=self._origin(place, api), stream=stream)
+            family = self._families.of(request.model, place.service)
+            return encode(request, place.service, origin=self._origin(place, api), stream=stream, family=family)
         except GenkitError as error:
             error.backend = error.backend or self.name
             raise
@@ -187,7 +191,7 @@ class OpenAI(WireBackend):
     @override
     def fetches(self, part: Media, model: str) -> bool:
         service = self._connection.place(strict=False).service
-        return takes_no_url(part, service, models.family(model, service))
+        return takes_no_url(part, service, self._families.of(model, service))
 
     @override
     def decode(self, wire: WireRequest, data: JSON, exchange: Exchange) -> Response[Any]:
@@ -209,7 +213,7 @@ class OpenAI(WireBackend):
 
     def _chosen(self, request: Request, place: Place) -> str:
         """Return the interface that a request goes through."""
-        only = self._only(models.family(request.model, place.service), place)
+        only = self._only(self._families.of(request.model, place.service), place)
         return only or ("chat" if _needs_chat(request, place.service) else "responses")
 
     def _only(self, family: models.Family, place: Place) -> str | None:

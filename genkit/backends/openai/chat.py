@@ -37,12 +37,15 @@ _PLAIN = (
 _MOST_STOPS = 4
 
 
-def encode(request: Request, service: Service, *, origin: str, stream: bool) -> WireRequest:
+def encode(
+    request: Request, service: Service, *, origin: str, stream: bool, family: models.Family | None = None
+) -> WireRequest:
     """Translate a request.
 
     Args:
         request: The request; `extra` is taken under the backend's name, and under "openai" on Azure too.
         service: Where it goes.
+        family: The model's rules, where they are not the table's.
         origin: Mark of native data that may be sent back there.
         stream: Whether the answer is to come in pieces.
 
@@ -51,7 +54,8 @@ def encode(request: Request, service: Service, *, origin: str, stream: bool) -> 
         Unsupported: For what the service lacks and the caller cannot do without.
     """
     check_prompt(request)
-    return _Encoding(request, service, origin).wire(stream=stream)
+    family = family or models.family(request.model, service)
+    return _Encoding(request, service, family, origin).wire(stream=stream)
 
 
 def merged_extra(request: Request | EmbedRequest, service: Service) -> JSON:
@@ -87,11 +91,11 @@ def merge_extra(body: JSON, extra: JSON, *, stream: bool) -> None:
 class _Encoding:
     """One request on its way to a body; every method fills in its share."""
 
-    def __init__(self, request: Request, service: Service, origin: str) -> None:
+    def __init__(self, request: Request, service: Service, family: models.Family, origin: str) -> None:
         self.request = request
         self.settings = request.settings
         self.service = service
-        self.family = models.family(request.model, service)
+        self.family = family
         self.losses = Losses(request, backend=service.name)
         self.origin = origin
         self.extra = merged_extra(request, service)
@@ -117,7 +121,7 @@ class _Encoding:
             if self.service.stream_usage:
                 self.body["stream_options"] = {"include_usage": True}
         merge_extra(self.body, self.extra, stream=stream)
-        if self.family is not models.FREE:
+        if not self.family.free:
             _check_json_mode(self.body, backend=self.service.name)
         return WireRequest(
             path="/chat/completions",
@@ -152,9 +156,9 @@ class _Encoding:
     def limits(self) -> None:
         """Fill in what ends an answer, and the seed."""
         if "max_tokens" in self.given:
-            known = self.family is not models.FREE and self.family is not models.NEWEST
             # Reasoning models refuse the older name, and every model of OpenAI's takes the newer one.
-            self.body["max_completion_tokens" if known else self.service.max_tokens] = self.settings.max_tokens
+            name = self.service.max_tokens if self.family.free else "max_completion_tokens"
+            self.body[name] = self.settings.max_tokens
         if "seed" in self.given:
             self.body[self.service.seed] = self.settings.seed
         if "stop" in self.given:
@@ -168,7 +172,7 @@ class _Encoding:
         if not self.family.stop:
             self.losses.lose("stop", f"{self.request.model!r} takes no stop texts", guarantee=True)
             return
-        if self.family is not models.FREE and len(stop) > _MOST_STOPS:
+        if not self.family.free and len(stop) > _MOST_STOPS:
             why = f"{name} takes at most {_MOST_STOPS} stop texts, and {len(stop)} are given"
             self.losses.lose("stop", why, kind="changed", guarantee=True)
             stop = stop[:_MOST_STOPS]

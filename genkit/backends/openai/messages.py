@@ -28,7 +28,7 @@ from ...types import (
 from ..base import Losses
 from ..history import mended
 from ..services import Service
-from .models import FREE, Family
+from .models import Family
 
 __all__ = ["encode_messages", "takes_no_url"]
 
@@ -312,7 +312,7 @@ class _Conversation:
         mime = plain(media_type(part, backend=self._service.name))
         form = _SOUNDS.get(mime)
         if form is None:
-            if self._family is not FREE:
+            if not self._family.free:
                 raise self._lacks(f"audio of type {mime!r}; convert it to WAV or MP3")
             form = mime.removeprefix("audio/").removeprefix("x-")
         return {"type": "input_audio", "input_audio": {"data": base64.b64encode(part.data).decode(), "format": form}}
@@ -341,7 +341,7 @@ class _Conversation:
         """Return a tool call's id in the form the service insists on; the same id gives the same again."""
         length = self._service.tool_id_length
         if length is None:
-            if self._family is FREE or len(call_id) <= _LONGEST_ID:
+            if self._family.free or len(call_id) <= _LONGEST_ID:
                 return call_id
             return f"call_{_digest(call_id).hex()[:32]}"
         if len(call_id) == length and call_id.isascii() and call_id.isalnum():

@@ -47,24 +47,26 @@ _LEAST_TOKENS = 16
 _OTHER_INPUT = frozenset({"conversation", "input", "previous_response_id", "prompt"})
 
 
-def encode(request: Request, service: Service, *, origin: str, stream: bool) -> WireRequest:
-    """Translate a request.
+def encode(
+    request: Request, service: Service, *, origin: str, stream: bool, family: Family | None = None
+) -> WireRequest:
+    """Translate a request; `family` holds the model's rules, where they are not the table's.
 
     Raises:
         Unsupported: For what cannot be sent and must not be dropped.
         InvalidRequest: For a request without a prompt, or one that contradicts itself.
     """
     try:
-        return _encode(request, service, origin=origin, stream=stream)
+        family = family or models.family(request.model, service)
+        return _encode(request, service, family, origin=origin, stream=stream)
     except InvalidRequest as error:
         error.backend = service.name
         raise
 
 
-def _encode(request: Request, service: Service, *, origin: str, stream: bool) -> WireRequest:
+def _encode(request: Request, service: Service, family: Family, *, origin: str, stream: bool) -> WireRequest:
     extra = merged_extra(request, service)
     losses = Losses(request, backend=service.name)
-    family = models.family(request.model, service)
     # A background answer must be kept, or nobody could fetch it; "store" unsaid means that the vendor keeps it.
     store: JSON = {} if extra.get("background") else {"store": False}
     stored = bool(extra.get("store", not store))
@@ -76,7 +78,7 @@ def _encode(request: Request, service: Service, *, origin: str, stream: bool) ->
     body.update(_tools(request, service, extra, losses))
     body.update(_settings(request, service, family, extra, losses))
     body.update(store)
-    include = [_ENCRYPTED] if (family.reasons or family.efforts) and family is not models.FREE and not stored else []
+    include = [_ENCRYPTED] if (family.reasons or family.efforts) and not family.free and not stored else []
     if body.pop("logprobs", False):
         include.append(_LOGPROBS)
     if "include" in extra:
