@@ -59,6 +59,7 @@ _CHAT_EXTRA = _CHAT_ONLY | frozenset(
 )
 # For images and files together; developers.openai.com/api/docs/guides/images-vision and .../pdf-files, read 2026-11-25.
 _INLINE_BYTES = 50_000_000
+_CACHES = frozenset({"cache_prompt"})
 _RESPONSES_SETTINGS = frozenset(
     {"temperature", "top_p", "max_tokens", "logprobs", "top_logprobs", "reasoning", "tool_choice"}
     | {"parallel_tool_calls", "cache_prompt"}
@@ -139,7 +140,7 @@ class OpenAI(WireBackend):
         through = self._only(family, place)
         settings, media = service.settings, service.media & family.media
         if through == "responses":
-            settings, media = _RESPONSES_SETTINGS, media - {"audio"}
+            settings, media = _RESPONSES_SETTINGS - (_CACHES - service.settings), media - {"audio"}
         if family.reasons and "none" not in family.efforts:
             settings -= models.SAMPLING
         if not family.stop:

@@ -9,17 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import ConfigError, InvalidRequest
-from ...types import EmbedRequest, Request, Settings, Tool, ToolChoice
+from ...types import EmbedRequest, Request, Tool, ToolChoice
 from ..base import Losses
 from ..checks import check_choice, check_prompt
 from ..services import Service
 from ..wire import WireRequest
 from . import models
 from .answers import Decoder, decode
+from .cache import Cache
 from .messages import encode_messages
 from .strict import strictness
 
-__all__ = ["Decoder", "decode", "encode", "lose_cache_wishes", "merge_extra"]
+__all__ = ["Decoder", "decode", "encode", "merge_extra"]
 
 JSON = dict[str, Any]
 
@@ -97,6 +98,7 @@ class _Encoding:
         self.service = service
         self.family = family
         self.losses = Losses(request, backend=service.name)
+        self.cache = Cache(request, service, family, self.losses, api="chat")
         self.origin = origin
         self.extra = merged_extra(request, service)
         self.given: set[str] = set()
@@ -107,7 +109,7 @@ class _Encoding:
     def wire(self, *, stream: bool) -> WireRequest:
         """Return the whole."""
         self.body["messages"] = encode_messages(
-            self.request.messages, self.service, self.family, self.losses, origin=self.origin
+            self.request.messages, self.service, self.family, self.losses, cache=self.cache, origin=self.origin
         )
         if self.given or self.request.tools:
             self.tools()
@@ -121,6 +123,7 @@ class _Encoding:
             if self.service.stream_usage:
                 self.body["stream_options"] = {"include_usage": True}
         merge_extra(self.body, self.extra, stream=stream)
+        self.cache.settle(self.body)
         if not self.family.free:
             _check_json_mode(self.body, backend=self.service.name)
         return WireRequest(
@@ -164,7 +167,7 @@ class _Encoding:
         if "stop" in self.given:
             self.stop()
         if "cache_prompt" in self.given:
-            lose_cache_wishes(self.settings, self.losses)
+            self.body.update(self.cache.options())
 
     def stop(self) -> None:
         """Fill in the stop texts, all of them or none without the caller's leave."""
@@ -290,15 +293,6 @@ def _tool(tool: Tool, service: Service, losses: Losses) -> JSON:
 def _name(tool: Any) -> Any:
     function = tool.get("function") if isinstance(tool, dict) else None
     return function.get("name") if isinstance(function, dict) else None
-
-
-def lose_cache_wishes(settings: Settings, losses: Losses) -> None:
-    """Report what is asked of the prompt's cache beyond its use: OpenAI and its like fill it by themselves."""
-    if settings.cache_prompt is False:
-        losses.lose("cache_prompt", "the vendor caches prompts by itself, and cannot be told not to")
-    elif isinstance(settings.cache_prompt, str):
-        why = f"the vendor caches prompts by itself; for how long is not chosen by {settings.cache_prompt!r}"
-        losses.lose("cache_prompt", why, kind="changed")
 
 
 def _check_json_mode(body: JSON, *, backend: str) -> None:

@@ -53,6 +53,7 @@ class Family:
         apis: The interfaces it can be reached through.
         media: Kinds of media it reads.
         stop: Whether it takes stop texts.
+        breakpoints: Whether its prompts are cached up to marks of the caller's; the source is named in `cache`.
         free: Whether nothing is known of it, so that everything is sent as it is asked.
         source: Where this stands, and `checked` when it was read.
     """
@@ -64,6 +65,7 @@ class Family:
     apis: frozenset[str] = _BOTH
     media: frozenset[str] = _SIGHT
     stop: bool = True
+    breakpoints: bool = False
     free: bool = False
     source: str = _GUIDE
     checked: str = _READ
@@ -94,12 +96,11 @@ def _always(
     *efforts: str,
     apis: frozenset[str] = _BOTH,
     media: frozenset[str] = _SIGHT,
-    stop: bool = True,
     role: Literal["developer", "user"] = "developer",
-    source: str = _GUIDE,
+    **facts: Any,
 ) -> Family:
     """Return a family that reasons whether asked or not."""
-    return Family(pattern, efforts, reasons=True, role=role, apis=apis, media=media, stop=stop, source=source)
+    return Family(pattern, efforts, reasons=True, role=role, apis=apis, media=media, **facts)
 
 
 def _on_request(pattern: str, *efforts: str) -> Family:
@@ -109,8 +110,8 @@ def _on_request(pattern: str, *efforts: str) -> Family:
 
 FAMILIES: tuple[Family, ...] = (
     # Its guide moves users of "none" and "minimal" to "low".
-    _always(r"gpt-6-astra", "low", "medium", "high", "xhigh", "max", source=f"{_MODELS}/gpt-6-astra"),
-    _always(r"gpt-5\.6", "none", "low", "medium", "high", "xhigh", "max"),
+    _always(r"gpt-6-astra", "low", "medium", "high", "xhigh", "max", breakpoints=True, source=f"{_MODELS}/gpt-6-astra"),
+    _always(r"gpt-5\.6", "none", "low", "medium", "high", "xhigh", "max", breakpoints=True),
     _always(r"gpt-5\.5-pro", "medium", "high", "xhigh", apis=_RESPONSES),
     _always(r"gpt-5\.5", "none", "low", "medium", "high", "xhigh"),
     _always(r"gpt-5\.4-pro", "medium", "high", "xhigh", apis=_RESPONSES),
@@ -141,7 +142,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(r"gpt-3|gpt-4", media=_NONE, source=_MODELS),
 )
 
-NEWEST = Family(r"", _WORDS, reasons=True, role="developer", media=_SIGHT | {"audio"}, source=_GUIDE)
+NEWEST = Family(r"", _WORDS, reasons=True, role="developer", media=_SIGHT | {"audio"}, breakpoints=True)
 """The rules for a name that is not in the table."""
 
 FREE = Family(r"", _WORDS, reasons=False, role="system", media=_SIGHT | {"audio"}, free=True, source="")
