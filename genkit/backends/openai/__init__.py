@@ -8,6 +8,9 @@ Vendor-only options go into `extra={"openai": {...}}`, under the name of the bac
 takes what stands under "openai" too. They are merged last into the body: tools are added to the request's own,
 objects are merged key by key, everything else is replaced.
 
+Tokens are counted by a route of Responses, for requests that go through Chat, too: the count is what Responses would
+bill, and what only Chat can say (sound, say) is refused. Azure has no such route, nor do compatible services.
+
 Keys and addresses come from the constructor or from the environment, and are looked up at the first call. At another
 `base_url` than OpenAI's a key is not demanded; OPENAI_API_KEY is sent where it is set, as the vendor's SDK does.
 """
@@ -154,6 +157,7 @@ class OpenAI(WireBackend):
             thinking=service.reasoning != "none" and bool(family.reasons or family.efforts),
             media=media,
             embeddings=service.rules != "openai",
+            count_tokens=self._counts(family, place),
         )
 
     # ------------------------------------------------------------ translation
@@ -272,6 +276,31 @@ class OpenAI(WireBackend):
     def probe(self) -> WireRequest:
         # Azure's data plane and every compatible service list their models, too.
         return WireRequest(path="/models", body={}, model="", api="models", origin="", method="GET")
+
+    # ------------------------------------------------------------ counting
+
+    @override
+    def count_tokens(self, request: Request) -> int:
+        return self._counted(*self.exchange(self._counting(request)))
+
+    @override
+    async def acount_tokens(self, request: Request) -> int:
+        return self._counted(*await self.aexchange(self._counting(request)))
+
+    def _counts(self, family: models.Family, place: Place) -> bool:
+        """Return whether there is a route that counts: one of Responses, which any model must be known to."""
+        through = self._only(family, place) == "responses"
+        return place.service.counts and "responses" in family.apis and (place.home or through)
+
+    def _counting(self, request: Request) -> WireRequest:
+        place = self._connection.place(strict=False)
+        family = self._families.of(request.model, place.service)
+        if not self._counts(family, place):
+            raise self.lacks("token counting", request.model)
+        return responses.encode_count(request, place.service, origin=self._origin(place, "responses"), family=family)
+
+    def _counted(self, data: JSON, exchange: Exchange) -> int:
+        return responses.decode_count(data, backend=self.name, request_id=self.request_id(exchange.headers))
 
     # ------------------------------------------------------------ embeddings
 
