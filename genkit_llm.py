@@ -60,7 +60,7 @@ def main() -> None:
     if not _is_ours():
         print(f"genkit: {clash()}", file=sys.stderr)
         raise SystemExit(2)
-    importlib.import_module("genkit.cli").app()
+    importlib.import_module("genkit.cli").main()
 
 
 def _is_ours() -> bool:

@@ -23,7 +23,8 @@ pytest.register_assert_rewrite("genkit.testing.contract")
 def mock_llm() -> Iterator[MockLLM]:
     """An `LLM` that answers from a script, while the network is blocked and retries do not wait.
 
-    Script it with `mock_llm.reply(...)`, `.fail(...)` and `.cut(...)`; `.calls` are the requests it got.
+    Rate limits do not wait either. Script it with `mock_llm.reply(...)`, `.fail(...)` and `.cut(...)`; `.calls` are
+    the requests it got.
     """
     with import_module("genkit.testing.fixtures").mocked() as llm:
         yield llm

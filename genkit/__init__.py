@@ -114,18 +114,31 @@ _GOOGLES_NAMES = frozenset(
 # Directories that Google's distribution has put beside this file, now or in earlier versions.
 _GOOGLES_DIRECTORIES = frozenset({"_ai", "_core", "ai", "blocks", "core", "plugin_api", "plugins"})
 
+_GOOGLES = (
+    "{} is part of Google's Firebase Genkit; the package installed here is genkit-llm, another library of the same "
+    "import name: run 'python -m genkit_llm' to see the state of this environment and the way out"
+)
+
 
 def __getattr__(name: str) -> object:
     if name not in _GOOGLES_NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__])
-    message = (
-        f"genkit.{name} is part of Google's Firebase Genkit; the package installed here is genkit-llm, another library "
-        f"of the same import name: run 'python -m genkit_llm' to see the state of this environment and the way out"
-    )
+    message = _GOOGLES.format(f"{__name__}.{name}")
     # `from genkit import X` drops the text of an AttributeError; `hasattr` and `getattr` accept nothing else.
     if sys._getframe(1).f_code.co_name == "_handle_fromlist":  # noqa: SLF001 - nothing else says who asks
         raise ImportError(message, name=__name__)
     raise AttributeError(message, name=name, obj=sys.modules[__name__])
+
+
+class _GooglesModules:
+    """Answers an import of Google's subpackages with the sentence above. It is asked last, when nothing has them."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:  # noqa: ARG004  # Python's signature
+        """Raise for a module of Google's, and know no other."""
+        package, _, module = name.partition(".")
+        if package == __name__ and module.partition(".")[0] in _GOOGLES_DIRECTORIES:
+            raise ModuleNotFoundError(_GOOGLES.format(name), name=name)
 
 
 def _warn_of_the_clash() -> None:
@@ -143,4 +156,5 @@ def _warn_of_the_clash() -> None:
         )
 
 
+sys.meta_path.append(_GooglesModules)
 _warn_of_the_clash()

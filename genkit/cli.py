@@ -14,10 +14,11 @@ import platform
 import select
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any, get_args
 
 import typer
+from typing_extensions import override
 
 from . import __version__
 from .backends import store
@@ -28,7 +29,7 @@ from .llm import LLM
 from .prompts import settings
 from .types import Health, Response
 
-__all__ = ["app"]
+__all__ = ["app", "main"]
 
 # The best news first.
 _STATES = get_args(Health.model_fields["state"].annotation)
@@ -79,9 +80,7 @@ def run(  # noqa: PLR0917  # options of a command line, not of a function
             print(response.model_dump_json() if as_json else response.text, flush=True)
         else:
             with llm.stream(asked, system=system) as answer:
-                for piece in answer.text:
-                    print(piece, end="", flush=True)
-                print(flush=True)
+                _show(answer.text)
             response = answer.response
         _remarks(response)
 
@@ -100,7 +99,7 @@ def plan(
         found = LLM(_model(model), **_settings(setting or [])).plan(asked, stream=stream, system=system)
         print(json.dumps(found.model_dump(mode="json", exclude={"warnings"}), indent=2, ensure_ascii=False))
         for warning in found.warnings:
-            print(f"genkit: {warning}", file=sys.stderr)
+            _say(f"genkit: {warning}")
 
 
 @app.command()
@@ -174,7 +173,7 @@ def _read_pipe(*, wanted: bool) -> str:
     except (OSError, ValueError):  # not something that can be waited for, so it does not make us wait
         waiting = False
     if waiting:
-        print("genkit: reading standard input to add it to the prompt; '< /dev/null' leaves it out", file=sys.stderr)
+        _say("genkit: reading standard input to add it to the prompt; '< /dev/null' leaves it out")
     try:
         return sys.stdin.read().strip("\n")
     except UnicodeDecodeError as error:
@@ -197,37 +196,103 @@ def _settings(given: list[str]) -> dict[str, Any]:
     return found
 
 
+def _show(pieces: Iterator[str]) -> None:
+    """Print an answer as it comes, and end its line even where it breaks off."""
+    begun = False
+    try:
+        for piece in pieces:
+            begun = True
+            print(piece, end="", flush=True)
+    except GenkitError:
+        if begun:
+            print(flush=True)
+        raise
+    print(flush=True)
+
+
 def _remarks(response: Response[Any]) -> None:
     """Say on standard error what the text does not show."""
     for warning in response.warnings:
-        print(f"genkit: {warning}", file=sys.stderr)
+        _say(f"genkit: {warning}")
     if response.finish not in ("stop", "tool_calls"):
-        print(f"genkit: the answer ended with {response.finish!r} ({response.finish_raw})", file=sys.stderr)
+        _say(f"genkit: the answer ended with {response.finish!r} ({response.finish_raw})")
     if response.alternatives:
-        print(f"genkit: {len(response.alternatives)} more answers; --json shows them all", file=sys.stderr)
+        _say(f"genkit: {len(response.alternatives)} more answers; --json shows them all")
     for call in response.tool_calls:
-        print(f"genkit: the model asks for tool {call.name}({call.arguments})", file=sys.stderr)
+        _say(f"genkit: the model asks for tool {call.name}({call.arguments})")
+
+
+def _say(text: object) -> None:
+    """Print to standard error, where there is one; `print` would take standard output in its place."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(text, file=sys.stderr)
 
 
 @contextmanager
 def _failures() -> Iterator[None]:
     """Turn failures into one line and an exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that cannot show a character must not end the answer
     try:
         yield
-    except BrokenPipeError:
-        # The reader went away; what is still buffered must not raise again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(141) from None
     except KeyboardInterrupt:
-        print(file=sys.stderr)
+        _say("")
         raise typer.Exit(130) from None
     except GenkitError as error:
-        print(f"genkit: {type(error).__name__}: {error}", file=sys.stderr)
+        _say(f"genkit: {type(error).__name__}: {error}".replace(_IN_CODE, "what arrived is above"))
         raise typer.Exit(2 if isinstance(error, ConfigError) else 1) from None
-    except OSError as error:  # a full disk behind standard output
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        print(f"genkit: cannot write the answer: {error.strerror or error}", file=sys.stderr)
-        raise typer.Exit(1) from None
+
+
+# What errors of broken streams say to programs.
+_IN_CODE = "what arrived is in .response"
+
+
+class _Output(io.TextIOWrapper):
+    """Standard output that remembers that its reader went away: typer and rich make an exit code of their own of it."""
+
+    gone = False
+
+    @override
+    def write(self, text: str, /) -> int:
+        with self._noticing():
+            return super().write(text)
+
+    @override
+    def flush(self) -> None:
+        with self._noticing():
+            super().flush()
+
+    @contextmanager
+    def _noticing(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            self.gone = True
+            raise
+
+
+def main() -> None:
+    """Run the command line; that something cannot be written is one line and an exit code, for every command."""
+    if sys.stdout is None:
+        _say("genkit: standard output is closed, so there is nowhere to write the answer")
+        raise SystemExit(1)
+    # A terminal that cannot show a character must not end the answer.
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(errors="replace")
+    old = sys.stdout
+    code = 141
+    output = sys.stdout = _Output(old.buffer, old.encoding, "replace", line_buffering=bool(old.line_buffering))
+    try:
+        try:
+            app()
+        finally:
+            output.flush()
+    except SystemExit:
+        if not output.gone:
+            raise
+    except OSError as error:
+        if not output.gone:
+            code = 1
+            _say(f"genkit: cannot write the answer: {error.strerror or error}")
+    # What is still buffered must not raise again at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
+    raise SystemExit(code)

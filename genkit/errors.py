@@ -15,7 +15,8 @@ GenkitError
 ├── QuotaExhausted              out of credit or quota: waiting does not help, paying does
 ├── ContentBlocked              a safety system refused prompt or answer
 ├── InvalidOutput               the model's answer does not have the form asked for
-├── BadResponse                 the far end did not speak its protocol (HTML, redirect, broken JSON, too large)
+├── BadResponse                 the far end did not speak its protocol (HTML, redirect, broken JSON, too large, an
+│                               error without status or known code)
 ├── StreamInterrupted           a stream ended without its terminator; `response` holds what arrived
 ├── StreamClosed                the stream was closed while it was being read
 └── Transient                   the same request may work later: `Retry` acts on these
@@ -31,7 +32,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from .types import Response
@@ -83,7 +84,7 @@ class GenkitError(Exception):
         retryable: Whether the same request may succeed later.
     """
 
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
 
     def __init__(
         self,
@@ -177,7 +178,7 @@ class InvalidOutput(GenkitError):
 
 
 class BadResponse(GenkitError):
-    """The far end did not speak its protocol: HTML, a redirect, broken JSON, an answer beyond the size limit."""
+    """The far end did not speak its protocol: HTML, a redirect, broken JSON, too large an answer, an unknown error."""
 
 
 class StreamInterrupted(GenkitError):

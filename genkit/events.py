@@ -5,6 +5,7 @@ Every stream has the same grammar: per part `BlockStart`, deltas, `BlockEnd`; th
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 from collections.abc import Iterable, Iterator
@@ -174,6 +175,8 @@ class Blocks:
 def load_json(data: str | bytes, *, finite: bool = False) -> Any:
     """Parse JSON that may hold lone surrogates, as servers send that cut a text between the halves of an emoji.
 
+    A byte order mark before it, which some servers send against the specification, is passed over.
+
     Args:
         data: The JSON.
         finite: Refuse the words NaN and Infinity, which are no JSON though many parsers take them.
@@ -184,6 +187,8 @@ def load_json(data: str | bytes, *, finite: bool = False) -> Any:
     try:
         value = from_json(data, allow_inf_nan=not finite)
     except ValueError:
+        if isinstance(data, bytes) and data.startswith(codecs.BOM_UTF8):
+            return load_json(data.removeprefix(codecs.BOM_UTF8), finite=finite)
         if (b"\\ud" if isinstance(data, bytes) else "\\ud") not in data.lower():  # type: ignore[operator]  # both or neither
             raise
         value = _load_with_surrogates(data, finite=finite)

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 
 from typing_extensions import Unpack
 
-from .backends import Backend, find, load, split
+from .backends import Backend, load, split
 from .config import default_model
-from .errors import ConfigError, GenkitError, UnknownSetting, suggest
+from .errors import ConfigError, GenkitError
+from .options import ASKING, Options, carried, check, part, separate
 from .prompts import AskDict, Asking, CallDict, Prompt
 from .streams import AsyncStream, Stream
 from .types import (
@@ -25,7 +26,6 @@ from .types import (
     Embeddings,
     EmbedRequest,
     Features,
-    FetchPolicy,
     Health,
     Media,
     Plan,
@@ -47,88 +47,24 @@ T = TypeVar("T")
 PartT = TypeVar("PartT", bound=Media)
 
 
-class Options(CallDict, total=False):
-    """Everything an `LLM` may be made with: connection, policies, and what its calls say by default.
-
-    Attributes:
-        api_key: Credential, or a function that returns a fresh one; by default from the vendor's environment variable.
-        base_url: Another server that speaks the same API.
-        client: An official client whose address and identity are taken over.
-        http_client: An `httpx` or `httpx2` client to send through.
-        proxy: URL of a proxy; by default from the environment.
-        ca: Certificates to trust: a file, a directory, or an `ssl.SSLContext`.
-        headers: Further HTTP headers.
-        fetch: What may be fetched for a vendor that takes no URLs: a `FetchPolicy`, or False for nothing.
-        api: Which of the vendor's interfaces: "auto", "responses" or "chat".
-        credential: A token source (Azure).
-        organization: Whom OpenAI bills.
-        project: Its project there, or Google Cloud's.
-        location: Where Vertex AI runs the model.
-        credentials: An object of google-auth (Vertex AI).
-        api_version: Version of Google's API.
-        families: Rows that say what a vendor's models can do, looked at before the built-in ones.
-        region: AWS's region of Bedrock.
-        profile: The profile of AWS's files that signs in there.
-        session: Or a session of boto3 or botocore.
-        device: Where a local model runs: "cpu", "cuda", "mps".
-        dtype: Its number format: "float32", "bfloat16".
-        revision: Which revision of a hub model.
-        trust_remote_code: Whether a hub model may run its own code here.
-        backend: A backend that is already made; the model is then its own name for one.
-        retries: How often a transient failure is repeated.
-        fallback: Models to ask, in order, when this one fails.
-        concurrency: Most calls at once.
-        requests_per_minute: Most calls a minute.
-    """
-
-    api_key: Any
-    base_url: str | None
-    client: Any
-    http_client: Any
-    proxy: str | None
-    ca: Any
-    headers: Mapping[str, str] | None
-    fetch: FetchPolicy | bool
-    api: Literal["auto", "responses", "chat"]
-    credential: Any
-    organization: str | None
-    project: str | None
-    location: str | None
-    credentials: Any
-    api_version: str | None
-    families: Sequence[Mapping[str, Any]] | None
-    region: str | None
-    profile: str | None
-    session: Any
-    device: str | None
-    dtype: str | None
-    revision: str | None
-    trust_remote_code: bool
-    backend: Backend | None
-    retries: int
-    fallback: Sequence[str | LLM]
-    concurrency: int | None
-    requests_per_minute: float | None
-
-
-_ASKING = frozenset({"system", "on_unsupported", "require", "extra"})
-_POLICIES = frozenset({"retries", "fallback", "concurrency", "requests_per_minute"})
-_SETTINGS = frozenset(Settings.model_fields)
-
-
 @dataclass(frozen=True, slots=True)
 class _Connection:
-    """What one backend and its policies are made of."""
+    """What one backend and its policies are made of.
+
+    `way` are the options of the user's network; they stay when the backend changes. Both it and
+    `options` may hold secrets.
+    """
 
     name: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    way: Mapping[str, Any] = field(default_factory=dict, repr=False)
     backend: Backend | None = None
     policies: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def source(self) -> tuple[Any, ...]:
         """What the backend is made of."""
-        return self.name, self.options, self.backend
+        return self.name, self.options, self.way, self.backend
 
     @property
     def limits(self) -> tuple[Any, ...]:
@@ -174,7 +110,8 @@ class _Core:
         return self._stack()
 
     def _load(self) -> Backend:
-        return self.connection.backend or load(self.connection.name, **self.connection.options)
+        made = self.connection
+        return made.backend or load(made.name, **{**carried(made.way, to=made.name), **made.options})
 
     def _limit(self) -> Backend:
         limited: Backend = _load("stack").limited(self.source(), self.connection.policies)
@@ -183,9 +120,8 @@ class _Core:
     def _build(self) -> Policy:
         policies = self.connection.policies
         like_this = {key: policies[key] for key in ("retries",) if key in policies}
-        fetch = self.connection.options.get("fetch")
         others = [
-            llm if isinstance(llm, LLM) else LLM(llm, **like_this, **_fetching_like(llm, fetch))
+            llm if isinstance(llm, LLM) else LLM(llm, **like_this, **carried(self.connection.way, to=split(llm)[0]))
             for llm in policies.get("fallback") or ()
         ]
         loaded = _load("stack")
@@ -229,8 +165,9 @@ class LLM:
         backend = _backend(given)
         name, self._model = _named(default_model() if model is None and backend is None else model, backend)
         policies, connection, asked = _sorted(given)
-        _check_options(name, backend, connection)
-        self._core = _Core(_Connection(name, connection, backend, policies))
+        check(name, connection, made=backend is not None)
+        own, way = part(connection)
+        self._core = _Core(_Connection(name, own, way, backend, policies))
         self._asking = _asked(Asking(backend=name), asked)
 
     # ------------------------------------------------------------ who it is
@@ -258,7 +195,8 @@ class LLM:
     def with_(self, model: str | None = None, **options: Unpack[Options]) -> Self:
         """Return a copy with other options; an option of None says nothing.
 
-        It shares the connections, and the limits, as far as what they are made of stays the same.
+        It shares the connections, and the limits, as far as what they are made of stays the same. A model of another
+        backend gets no key, address or headers of this one, but keeps its `proxy`, `ca`, `http_client` and `fetch`.
         """
         given: dict[str, Any] = dict(options)
         old = self._core.connection
@@ -268,13 +206,15 @@ class LLM:
             name, new_model = old.name, self._model
         else:
             name, new_model = _named(model, backend or (old.backend if _is_of(model, old) else None))
-        if backend is None and name == old.name:
-            backend, connection = old.backend, {**old.options, **connection}
-        _check_options(name, backend, connection)
+        same = backend is None and name == old.name
+        backend = old.backend if same else backend
+        check(name, connection, made=backend is not None)
+        own, way = part(connection)
+        own, way = {**old.options, **own} if same else own, {**old.way, **way}
         other = object.__new__(type(self))
         other._model = new_model
         other._asking = _asked(replace(self._asking, backend=name), asked)
-        made = _Connection(name, connection, backend, {**old.policies, **policies})
+        made = _Connection(name, own, way, backend, {**old.policies, **policies})
         other._core = self._core if made == old else _Core(made, like=self._core)
         return other
 
@@ -511,10 +451,10 @@ class LLM:
 
     def _embed_request(self, texts: str | Iterable[str], dimensions: Any, kind: Any, options: Any) -> EmbedRequest:
         asking = _asked(self._asking, dict(options))
-        if not isinstance(dimensions, int | None) or (dimensions is not None and dimensions < 1):
-            raise ConfigError(f"dimensions={dimensions!r}: must be a whole number from 1")
+        if not isinstance(dimensions, int | None) or dimensions is True or (dimensions is not None and dimensions < 1):
+            raise ConfigError(f"dimensions={dimensions!r:.80}: must be a whole number from 1")
         if kind not in (None, "query", "document"):
-            raise ConfigError(f"input_type={kind!r}: must be 'query' or 'document'")
+            raise ConfigError(f"input_type={kind!r:.80}: must be 'query' or 'document'")
         return EmbedRequest(
             model=self._model,
             texts=_texts(texts),
@@ -538,7 +478,7 @@ def _asked(base: Asking, given: dict[str, Any]) -> Asking:
     """Lay a call's keywords over the defaults."""
     if not given:
         return base
-    asking = {key: given.pop(key) for key in list(given) if key in _ASKING}
+    asking = {key: given.pop(key) for key in list(given) if key in ASKING}
     return base.over(given, **asking)
 
 
@@ -564,18 +504,15 @@ def _is_of(model: str | None, made: _Connection) -> bool:
 
 def _sorted(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Return keywords of the policies, of the backend's constructor, and of requests."""
-    policies = {key: given[key] for key in _POLICIES & given.keys() if given[key] is not None}
+    policies, connection, asked = separate(given)
     if "fallback" in policies:
         policies["fallback"] = _fallback(policies["fallback"])
-    _check_policies(policies)
-    asked = {key: value for key, value in given.items() if key in _ASKING | _SETTINGS}
-    rest = given.keys() - _POLICIES - asked.keys()
-    return policies, {key: given[key] for key in given if key in rest and given[key] is not None}, asked
+    return policies, connection, asked
 
 
 def _fallback(models: Any) -> tuple[str | LLM, ...]:
     if isinstance(models, (str, LLM)) or not isinstance(models, Iterable):
-        raise ConfigError(f"fallback={models!r}: must be a list of models ('backend:model') or LLMs")
+        raise ConfigError(f"fallback={models!r:.80}: must be a list of models ('backend:model') or LLMs")
     found = tuple(models)
     for item in found:
         if isinstance(item, str):
@@ -583,33 +520,6 @@ def _fallback(models: Any) -> tuple[str | LLM, ...]:
         elif not isinstance(item, LLM):
             raise ConfigError(f"fallback holds {item!r:.60}: must be models ('backend:model') or LLMs")
     return found
-
-
-def _fetching_like(model: str, fetch: Any) -> dict[str, Any]:
-    """Return `fetch` as an option of a fallback, where that may fetch: what is forbidden to one is to the next."""
-    return {"fetch": fetch} if fetch is not None and "fetch" in (find(split(model)[0]).options or ()) else {}
-
-
-def _check_options(name: str, backend: Backend | None, options: Mapping[str, Any]) -> None:
-    """Find a misspelt keyword before anything is imported."""
-    takes = frozenset[str]() if backend is not None else find(name).options
-    for key in options if takes is not None else ():
-        if takes is not None and key not in takes:
-            near = suggest(key, _SETTINGS | _ASKING | _POLICIES | takes)
-            there = f"backend {name!r}" + (" that is already made" if backend is not None else "")
-            raise UnknownSetting(
-                f"unknown setting {key!r}{near}; {there} takes {', '.join(sorted(takes)) or 'no options'}"
-            )
-
-
-def _check_policies(policies: Mapping[str, Any]) -> None:
-    for key, least in (("retries", 0), ("concurrency", 1)):
-        value = policies.get(key, least)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise ConfigError(f"{key}={value!r}: must be a whole number from {least}")
-    rate = policies.get("requests_per_minute", 1)
-    if not isinstance(rate, (int, float)) or isinstance(rate, bool) or not 0 < rate < float("inf"):
-        raise ConfigError(f"requests_per_minute={rate!r}: must be a number above 0")
 
 
 def _texts(texts: str | Iterable[str]) -> tuple[str, ...]:

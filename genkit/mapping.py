@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from queue import SimpleQueue
 from typing import Any, Literal, TypeVar
 
@@ -78,8 +79,12 @@ async def amap_calls(
     _check(items, concurrency, on_error)
     results: dict[int, Any] = {}
     numbered = enumerate(items)
-    workers = [asyncio.create_task(_worker(call, numbered, results, on_error)) for _ in range(concurrency)]
+    workers: list[asyncio.Task[None]] = []
     try:
+        # Each begins with an item of its own, so that there are no more of them than items.
+        while len(workers) < concurrency and (first := next(numbered, None)) is not None:
+            work = _worker(call, chain((first,), numbered), results, on_error)
+            workers.append(asyncio.create_task(work))
         await asyncio.gather(*workers)
     finally:
         for worker in workers:
@@ -103,7 +108,7 @@ async def _worker(
 def _check(items: object, concurrency: object, on_error: str) -> None:
     if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
         raise ConfigError(f"prompts must be an iterable of prompts, not one {type(items).__name__}")
-    if not isinstance(concurrency, int) or concurrency < 1:
-        raise ConfigError(f"concurrency={concurrency!r}: must be a whole number from 1")
+    if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
+        raise ConfigError(f"concurrency={concurrency!r:.80}: must be a whole number from 1")
     if on_error not in ("raise", "return"):
-        raise ConfigError(f"on_error={on_error!r}: must be 'raise' or 'return'")
+        raise ConfigError(f"on_error={on_error!r:.80}: must be 'raise' or 'return'")

@@ -19,12 +19,9 @@ Prompt: TypeAlias = "str | Part | Message | Sequence[str | Part | Message]"
 _PARTS: tuple[type, ...] = get_args(get_args(Part)[0])
 _SETTINGS = frozenset(Settings.model_fields)
 # Keywords that are right, and in the wrong place in a call.
-_CONSTRUCTION = frozenset(
-    {"model", "backend", "api_key", "base_url", "client", "http_client", "retries", "fallback"}
-) | {
-    "concurrency",
-    "requests_per_minute",
-}
+_CONSTRUCTION = frozenset({"model", "backend", "retries", "fallback", "concurrency", "requests_per_minute"}).union(
+    *(row.options or () for row in TABLE.values())
+)
 # What `require` may name beside settings: things a backend may have to drop or change.
 _REQUIRABLE = _SETTINGS | {"tools", "output_schema", "system", "dimensions", "input_type", "media", "thinking"}
 
@@ -150,10 +147,10 @@ def settings(given: Mapping[str, Any], *, over: Settings | None = None) -> Setti
     """
     for name in given:
         if name in _CONSTRUCTION:
-            raise UnknownSetting(f"{name!r} is said to LLM(...) or with_(...), not to a call")
+            raise UnknownSetting(f"{name!r:.80} is said to LLM(...) or with_(...), not to a call")
         if name not in _SETTINGS:
             raise UnknownSetting(
-                f"unknown setting {name!r}{suggest(name, _SETTINGS)}; settings: {', '.join(sorted(_SETTINGS))}; "
+                f"unknown setting {name!r:.80}{suggest(name, _SETTINGS)}; settings: {', '.join(sorted(_SETTINGS))}; "
                 "what only one vendor has goes into extra={'backend': {...}}"
             )
     base = {name: getattr(over, name) for name in over.model_fields_set} if over is not None else {}
@@ -166,7 +163,8 @@ def settings(given: Mapping[str, Any], *, over: Settings | None = None) -> Setti
 def _explained(error: ValidationError) -> str:
     """Say what is wrong in one line per value, without pydantic's address book."""
     return "; ".join(
-        f"{'.'.join(str(place) for place in item['loc'])}={item['input']!r}: {item['msg']}" for item in error.errors()
+        f"{'.'.join(str(place) for place in item['loc'])}={item['input']!r:.80}: {item['msg']}"
+        for item in error.errors()
     )
 
 
@@ -220,29 +218,32 @@ def _text(value: object, name: str) -> str:
 
 def _on_unsupported(value: str) -> OnUnsupported:
     if value not in get_args(OnUnsupported):
-        raise ConfigError(f"on_unsupported={value!r}: must be one of {', '.join(get_args(OnUnsupported))}")
+        raise ConfigError(f"on_unsupported={value!r:.80}: must be one of {', '.join(get_args(OnUnsupported))}")
     return value  # type: ignore[return-value]  # checked above
 
 
 def _require(names: Any) -> frozenset[str]:
     if not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
-        raise ConfigError(f"require={names!r}: must be names of settings")
+        raise ConfigError(f"require={names!r:.80}: must be names of settings")
     found = frozenset([names] if isinstance(names, str) else names)
     for name in sorted(found - _REQUIRABLE):
-        raise UnknownSetting(f"require names {name!r}, which is no setting{suggest(name, _REQUIRABLE)}")
+        raise UnknownSetting(f"require names {name!r:.80}, which is no setting{suggest(name, _REQUIRABLE)}")
     return found
 
 
 def _extra(extra: Any, *, own: str) -> Mapping[str, Mapping[str, Any]]:
     if not isinstance(extra, Mapping):
-        raise ConfigError(f"extra={extra!r}: must be a dict, as in extra={{'openai': {{'user': 'u1'}}}}")
+        raise ConfigError(f"extra={extra!r:.80}: must be a dict, as in extra={{'openai': {{'user': 'u1'}}}}")
     for backend, options in extra.items():
         if backend not in TABLE and backend != own and backend not in known():
-            raise UnknownSetting(f"extra names backend {backend!r}, which is none{suggest(backend, known())}")
+            raise UnknownSetting(f"extra names backend {backend!r:.80}, which is none{suggest(backend, known())}")
         if not isinstance(options, Mapping):
             raise ConfigError(
                 f"extra[{backend!r}] must be a dict of the vendor's options, not {type(options).__name__}"
             )
+        for name in options:
+            if not isinstance(name, str):
+                raise ConfigError(f"extra[{backend!r}] has a name that is no text: {name!r:.80}")
     return extra
 
 

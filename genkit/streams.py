@@ -24,6 +24,7 @@ _UNENTERED = (
     "a stream must be entered by 'with', as in 'with llm.stream(...) as s', so that it is closed when it is left"
 )
 _CLOSED = "the stream was closed while it was being opened"
+_CLOSING = "closing the stream failed too: {}: {}"
 _UNFINISHED = (
     "the stream is not over, so it has no response yet: read it to its end, or leave the 'with' block; "
     "a stream that was left has the partial response"
@@ -48,7 +49,12 @@ class Stream:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except Exception as trouble:
+            if error is None:
+                raise
+            error.add_note(_CLOSING.format(type(trouble).__name__, trouble))
 
     @property
     def events(self) -> Iterator[Event]:
@@ -123,7 +129,12 @@ class AsyncStream:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.aclose()
+        try:
+            await self.aclose()
+        except Exception as trouble:
+            if error is None:
+                raise
+            error.add_note(_CLOSING.format(type(trouble).__name__, trouble))
 
     @property
     def events(self) -> AsyncIterator[Event]:

@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
-from pydantic_core import to_jsonable_python
+from pydantic_core import PydanticCustomError, to_jsonable_python
 from typing_extensions import TypeVar
 
 if TYPE_CHECKING:
@@ -126,6 +126,19 @@ class Value(BaseModel):
         if text.isascii() or _encodable(text):
             return text
         return json.dumps(data, indent=indent, separators=separators, default=_plain)
+
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        """Return a dict; takes pydantic's options. With mode="json", lone surrogates stay what they are."""
+        data = super().model_dump(**options)
+        if options.get("mode") != "json":
+            return data
+        plain: dict[str, Any] = {**options, "mode": "python"}
+        try:
+            text = json.dumps(super().model_dump(**plain), default=_plain)
+        except TypeError:  # keys that only pydantic has a form for
+            return data
+        # pydantic replaces them, without a word, in the keys of free-form JSON.
+        return json.loads(text) if "\\ud" in text else data
 
     @classmethod
     def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
@@ -334,11 +347,23 @@ def _parts(content: Sequence[str | Part]) -> tuple[Part, ...]:
 # ---------------------------------------------------------------- settings
 
 
+def _number(value: object) -> object:
+    """Refuse what pydantic would take for a number: True is a slip, and a text may be meant for another setting."""
+    if isinstance(value, bool | str | bytes):
+        raise PydanticCustomError("number", "must be a number, not {kind}", {"kind": type(value).__name__})
+    return value
+
+
+# None stands inside: beside a union, its branches would report a wrong value twice.
+_Number: TypeAlias = Annotated[float | None, BeforeValidator(_number)]
+_Count: TypeAlias = Annotated[int | None, BeforeValidator(_number)]
+
+
 class Reasoning(Value):
     """How much a reasoning model may think, by word (`effort`) or by tokens (`budget`), and what it shows of it."""
 
     effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
-    budget: int | None = Field(default=None, ge=0)
+    budget: _Count = Field(default=None, ge=0)
     summary: Literal["auto", "concise", "detailed"] | None = None
 
 
@@ -352,10 +377,10 @@ class Timeouts(Value):
         total: The whole call, retries and waiting included.
     """
 
-    connect: float | None = Field(default=10.0, gt=0)
-    first: float | None = Field(default=600.0, gt=0)
-    idle: float | None = Field(default=120.0, gt=0)
-    total: float | None = Field(default=None, gt=0)
+    connect: _Number = Field(default=10.0, gt=0)
+    first: _Number = Field(default=600.0, gt=0)
+    idle: _Number = Field(default=120.0, gt=0)
+    total: _Number = Field(default=None, gt=0)
 
 
 class FetchPolicy(Value):
@@ -406,7 +431,11 @@ def _tool_choice(value: object) -> object:
 def _stop(value: object) -> object:
     if value is None:
         return ()
-    return (value,) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
+        raise PydanticCustomError("stop", "must be a text or a list of texts")
+    return value
 
 
 class Settings(Value):
@@ -432,17 +461,17 @@ class Settings(Value):
             ever. Guaranteed or refused.
     """
 
-    temperature: float | None = Field(default=None, ge=0)
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    top_k: int | None = Field(default=None, ge=1)
-    max_tokens: int | None = Field(default=None, ge=1)
+    temperature: _Number = Field(default=None, ge=0)
+    top_p: _Number = Field(default=None, gt=0, le=1)
+    top_k: _Count = Field(default=None, ge=1)
+    max_tokens: _Count = Field(default=None, ge=1)
     stop: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_stop)] = ()
-    seed: int | None = None
-    n: int | None = Field(default=None, ge=1)
+    seed: _Count = None
+    n: _Count = Field(default=None, ge=1)
     logprobs: bool | None = None
-    top_logprobs: int | None = Field(default=None, ge=0)
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
+    top_logprobs: _Count = Field(default=None, ge=0)
+    presence_penalty: _Number = None
+    frequency_penalty: _Number = None
     reasoning: Annotated[Reasoning | None, BeforeValidator(_reasoning)] = None
     tool_choice: Annotated[ToolChoice | None, BeforeValidator(_tool_choice)] = None
     parallel_tool_calls: bool | None = None

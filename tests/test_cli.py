@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from genkit import Response
+from tests.farend import Call, FarEnd
 
 
 def genkit(*arguments: str, stdin: str | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -125,20 +128,72 @@ def test_an_interrupt_is_exit_code_130(tmp_path: Path) -> None:
     assert "Traceback" not in errors
 
 
-def test_a_full_disk_is_one_line() -> None:
+EVERY_OUTPUT = pytest.mark.parametrize(
+    "arguments", [["run", "hi", "-m", "mock:"], ["models", "list"], ["--version"], ["--help"], ["run", "--help"]]
+)
+
+
+def writing_to(stdout: Any, arguments: list[str], **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", "import genkit_llm; genkit_llm.main()", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        env={**_clean(), **environ},
+        check=False,
+    )
+
+
+@EVERY_OUTPUT
+def test_a_full_disk_is_one_line(arguments: list[str]) -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123
-        done = subprocess.run(
-            [sys.executable, "-c", "import genkit_llm; genkit_llm.main()", "run", "hi", "-m", "mock:"],
-            stdin=subprocess.DEVNULL,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=60,
-            env=_clean(),
-            check=False,
-        )
-    assert done.returncode == 1
-    assert done.stderr == "genkit: cannot write the answer: No space left on device\n"
+        done = writing_to(full, arguments)
+    assert (done.returncode, done.stderr) == (1, "genkit: cannot write the answer: No space left on device\n")
+
+
+@EVERY_OUTPUT
+def test_a_reader_that_has_gone_is_exit_code_141(arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = writing_to(writing, arguments)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@EVERY_OUTPUT
+def test_a_closed_standard_output_is_one_line(arguments: list[str]) -> None:
+    script = f"exec {shlex.join([sys.executable, '-c', 'import genkit_llm; genkit_llm.main()', *arguments])} >&-"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, env=_clean(), check=False)
+    said = "genkit: standard output is closed, so there is nowhere to write the answer\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+
+
+def test_without_a_standard_error_nothing_but_the_answer_is_printed() -> None:
+    command = [sys.executable, "-c", "import genkit_llm; genkit_llm.main()", "run", "a b", "-m", "mock:"]
+    script = f"exec {shlex.join([*command, '--set', 'max_tokens=1'])} 2>&-"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, env=_clean(), check=False)
+    assert (done.returncode, done.stdout) == (0, "a\n")
+
+
+def test_an_answer_that_breaks_off_has_a_line_of_its_own() -> None:
+    def script(call: Call) -> None:
+        call.head(200, {"content-type": "text/event-stream"})
+        call.chunk(b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"so far"}}]}\n\n')
+        call.end()
+
+    with FarEnd(script) as far:
+        done = genkit("run", "hi", "-m", "vllm:m", VLLM_BASE_URL=f"{far.url}/v1")
+    assert (done.returncode, done.stdout) == (1, "so far\n")
+    assert "what arrived is above" in done.stderr
+    assert ".response" not in done.stderr
+
+
+def test_a_setting_of_the_wrong_kind_is_said_in_words() -> None:
+    done = genkit("run", "hi", "-m", "mock:", "--set", "stop=5")
+    assert done.returncode == 2
+    assert "stop=5: must be a text or a list of texts" in done.stderr
 
 
 def test_standard_input_that_is_no_text_is_one_line() -> None:

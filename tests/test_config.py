@@ -35,6 +35,8 @@ def test_the_environment_variable_chooses_without_a_word(capsys: pytest.CaptureF
     "environ",
     [
         {"GENKIT_LLM_ENV": "production"},
+        {"GENKIT_LLM_ENV": "Production "},
+        {"GENKIT_LLM_ENV": "PROD"},
         {"OPENAI_API_KEY": "sk-secret"},
         {"GEMINI_API_KEY": "sk-secret"},
         {"AWS_ACCESS_KEY_ID": "sk-secret"},

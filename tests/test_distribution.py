@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib
 import os
 import shlex
 import subprocess
@@ -225,6 +226,18 @@ class TestNames:
     def test_an_attribute_of_googles_says_whose_it_is(self) -> None:
         with pytest.raises(AttributeError, match=r"genkit\.Flow is part of Google's Firebase Genkit"):
             _ = genkit.Flow
+
+    @pytest.mark.parametrize(
+        "statement", ["from genkit.ai import Genkit", "import genkit.plugins.google_genai", "import genkit.core"]
+    )
+    def test_a_module_of_googles_says_whose_it_is(self, statement: str) -> None:
+        with pytest.raises(ModuleNotFoundError, match=r"genkit\.\w+ is part of Google's Firebase Genkit") as caught:
+            exec(statement)
+        assert caught.value.name in statement
+
+    def test_a_module_that_nobody_has_is_missing_as_any_other(self) -> None:
+        with pytest.raises(ModuleNotFoundError, match="No module named"):
+            importlib.import_module("genkit.nothing")
 
     def test_no_name_of_ours_is_given_away(self) -> None:
         assert genkit._GOOGLES_NAMES.isdisjoint(genkit.__all__)

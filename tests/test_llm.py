@@ -228,10 +228,12 @@ def test_transient_failures_are_repeated_by_default(monkeypatch: Any) -> None:
 def test_a_fallback_answers_and_says_so() -> None:
     mock = Mock()
     mock.fail(ServerError("down", sent=True))
-    llm = LLM(backend=mock, retries=0, fallback=["mock:other"])
+    llm = LLM("first", backend=mock, retries=0, fallback=["mock:other"])
     response = llm.generate("hi")
     assert response.text == "hi"
-    assert response.warnings[0].kind == "fallback"
+    [warning] = response.warnings
+    assert (warning.kind, warning.subject) == ("fallback", "mock:first")
+    assert warning.message.startswith("mock:first failed (ServerError: down")
 
 
 def test_map_answers_in_order_and_keeps_the_errors_asked_for() -> None:
@@ -328,7 +330,7 @@ def test_a_call_with_something_else_in_place_of_a_value_is_a_typed_error(wrong: 
     assert mock.calls == ()
 
 
-@pytest.mark.parametrize("wrong", [{"dimensions": 0}, {"dimensions": "a"}, {"input_type": "foo"}])
+@pytest.mark.parametrize("wrong", [{"dimensions": 0}, {"dimensions": "a"}, {"dimensions": True}, {"input_type": "foo"}])
 def test_embedding_options_that_cannot_be_are_typed_errors(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         mocked()[0].embed("a", **wrong)
@@ -340,6 +342,23 @@ def test_a_model_that_is_no_text_is_a_typed_error() -> None:
             LLM(model)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(
+            {name: "x" * 10**6}
+            for name in ("temperature", "extra", "require", "fallback", "retries", "model", "x" * 10**6)
+        ),
+        {"model": "x" * 10**6 + ":y"},
+        {"require": ["x" * 10**6]},
+    ],
+)
+def test_a_message_shows_the_beginning_of_a_long_value_only(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        LLM(**{"model": "mock:", **wrong})
+    assert len(str(caught.value)) < 2000
+
+
 def test_one_text_is_no_list_of_prompts() -> None:
     with pytest.raises(ConfigError, match="iterable of prompts"):
         mocked()[0].map("hello")
@@ -347,9 +366,13 @@ def test_one_text_is_no_list_of_prompts() -> None:
         asyncio.run(mocked()[0].amap("hello"))
 
 
-def test_a_keyword_of_the_constructor_is_named_as_one_in_a_call() -> None:
+@pytest.mark.parametrize(
+    "name", sorted({"retries", "fallback", "backend"}.union(*(row.options for row in TABLE.values())))
+)
+def test_a_keyword_of_the_constructor_is_named_as_one_in_a_call(name: str) -> None:
+    options: dict[str, Any] = {name: "x"}
     with pytest.raises(UnknownSetting, match=r"said to LLM"):
-        LLM("mock:").generate("hi", retries=0)  # type: ignore[call-arg]
+        LLM("mock:").generate("hi", **options)
 
 
 def test_stop_of_none_says_nothing() -> None:
@@ -439,6 +462,12 @@ class TestCheck:
     def test_a_request_that_cannot_be_translated_is_one_error(self) -> None:
         found = LLM("openai:gpt-4o", api="chat").check(Video(url="https://example.com/a.mp4"))
         assert [(item.kind, item.subject) for item in found] == [("error", "Unsupported")]
+
+    @pytest.mark.parametrize("name", ["openai:gpt-4o", "ollama:m"])
+    def test_text_that_cannot_be_sent_is_refused_by_plan_and_reported_by_check(self, name: str) -> None:
+        with pytest.raises(InvalidRequest, match="lone surrogate"):
+            LLM(name).plan("broken \ud800")
+        assert [(item.kind, item.subject) for item in LLM(name).check("broken \ud800")] == [("error", "InvalidRequest")]
 
     def test_a_misspelt_setting_is_raised(self) -> None:
         with pytest.raises(errors.UnknownSetting):

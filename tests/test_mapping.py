@@ -109,3 +109,22 @@ def test_no_prompts_give_no_answers(twin: str) -> None:
 def test_what_cannot_be_is_refused(twin: str, wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         run(Work(), [1], twin=twin, **wrong)
+
+
+def test_there_are_no_more_tasks_than_prompts() -> None:
+    async def count(_: Any) -> int:
+        return len(asyncio.all_tasks())
+
+    [tasks] = asyncio.run(amap_calls(count, ["a"], concurrency=100_000, on_error="raise"))
+    assert tasks == 2
+
+
+def test_prompts_that_fail_to_come_end_the_tasks_under_way() -> None:
+    def broken() -> Any:
+        yield 1
+        raise KeyError("no more")
+
+    work = Work()
+    with pytest.raises(KeyError):
+        run(work, broken(), twin="async")
+    assert work.running == 0

@@ -64,6 +64,8 @@ def test_a_misspelt_setting_is_an_error_with_the_nearest_one() -> None:
         ({"temperature": float("nan")}, "temperature=nan"),
         ({"top_p": "high"}, "top_p='high'"),
         ({"stop": [""]}, "stop.0=''"),
+        ({"stop": 5}, "stop=5: must be a text or a list of texts"),
+        ({"temperature": True}, "temperature=True: must be a number, not bool"),
     ],
 )
 def test_a_value_that_cannot_be_is_an_error_that_shows_it(wrong: dict[str, Any], said: str) -> None:

@@ -13,7 +13,10 @@ import pytest
 from genkit import LLM, Thinking
 from genkit.backends.mock import Mock
 from genkit.errors import ConfigError, ServerError, StreamClosed
+from genkit.policies import Control, Policy
+from genkit.streams import AsyncStream, Stream
 from genkit.types import Done
+from tests.policies.backends import REQUEST
 
 
 def mocked() -> tuple[LLM, Mock]:
@@ -181,3 +184,29 @@ def test_an_async_stream_closed_while_it_opens_ends_its_reader() -> None:
             await asyncio.wait_for(reader, 2)
 
     asyncio.run(run())
+
+
+class Unsettled(Policy):
+    def settle(self, attempt: Any) -> None:
+        raise RuntimeError("disk full")
+
+
+def test_closing_that_fails_does_not_hide_the_error_inside_the_block() -> None:
+    policy = Unsettled(Mock())
+
+    def read() -> None:
+        with Stream(lambda control: policy.open(REQUEST, control), Control()) as stream:
+            next(stream.text)
+            raise KeyError("mine")
+
+    async def aread() -> None:
+        async with AsyncStream(lambda: policy.aopen(REQUEST)) as stream:
+            await anext(stream.text)
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError) as caught:
+        read()
+    with pytest.raises(KeyError) as acaught:
+        asyncio.run(aread())
+    note = "closing the stream failed too: RuntimeError: disk full"
+    assert caught.value.__notes__ == acaught.value.__notes__ == [note]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from typing import Any
 
@@ -84,6 +85,19 @@ def test_all_byte_values_survive_json() -> None:
 def test_text_with_lone_surrogates_survives_json() -> None:
     for text in ("\ud800", "a\udfffb\x00", '"\\ud800'):
         assert Text.model_validate_json(Text(text=text).model_dump_json()).text == text
+
+
+@given(st.builds(ToolCall, id=ANYTHING, name=ANYTHING, arguments=OBJECTS))
+def test_lone_surrogates_survive_as_json_values_too(call: ToolCall) -> None:
+    assert ToolCall.model_validate(call.model_dump(mode="json")) == call
+
+
+def test_json_values_are_those_of_the_json_text() -> None:
+    message = Message.user(
+        Image(data=b"\xff", mime="image/png"), Text(text="\U0001f600", native={"\ud800": [1, 2.5, None]})
+    )
+    assert message.model_dump(mode="json") == json.loads(message.model_dump_json())
+    assert message.model_dump(mode="json", include={"role"}) == {"role": "user"}
 
 
 def test_requests_and_responses_survive_json_with_every_field_set() -> None:
@@ -188,6 +202,16 @@ def test_settings_take_short_forms(given_: dict[str, Any], meant: dict[str, Any]
         {"reasoning": "lots"},
         {"tool_choice": "maybe"},
         {"n": 0},
+        {"temperature": True},
+        {"temperature": "0.5"},
+        {"seed": True},
+        {"seed": "1"},
+        {"timeout": True},
+        {"timeout": {"first": True}},
+        {"timeout": {"idle": "5"}},
+        {"reasoning": {"budget": True}},
+        {"stop": 5},
+        {"stop": [5]},
     ],
 )
 def test_settings_refuse_values_that_cannot_be(wrong: dict[str, Any]) -> None:

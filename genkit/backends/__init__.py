@@ -19,7 +19,7 @@ __all__ = ["TABLE", "Backend", "Row", "find", "known", "load", "split"]
 
 ENTRY_POINTS = "genkit.backends"
 
-_WIRE = frozenset({"api_key", "base_url", "http_client", "proxy", "ca", "headers", "fetch"})
+_WIRE = frozenset({"api_key", "base_url", "http_client", "proxy", "ca", "headers", "fetch", "max_bytes"})
 _GOOGLE = _WIRE | {"client", "api_version", "families"}
 _OPENAI = _WIRE | {"client", "api", "credential", "organization", "project", "families"}
 
@@ -73,7 +73,7 @@ def split(spec: str) -> tuple[str, str]:
     name, colon, model = spec.partition(":")
     if not colon or not name:
         raise ConfigError(
-            f"model {spec!r} must be written with its backend, as in 'openai:{spec or 'gpt-5-mini'}'; "
+            f"model {spec!r:.80} must be written with its backend, as in 'openai:{spec[:40] or 'gpt-5-mini'}'; "
             f"backends: {', '.join(known())}"
         )
     row = find(name)
@@ -98,7 +98,7 @@ def find(name: str) -> Row:
     for point in _entry_points():
         if point.name == name:
             return Row(point.value, options=None)
-    raise UnknownBackend(f"unknown backend {name!r}{suggest(name, known())}; known: {', '.join(known())}")
+    raise UnknownBackend(f"unknown backend {name!r:.80}{suggest(name, known())}; known: {', '.join(known())}")
 
 
 def _entry_points() -> Iterable[Any]:

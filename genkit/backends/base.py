@@ -91,6 +91,20 @@ class Backend(abc.ABC):
         """Async twin of `embed`."""
         return await self._in_time(self.embed, request)
 
+    def measured(self, request: EmbedRequest, found: Embeddings) -> Embeddings:
+        """Return embeddings with a report where the vectors are not as long as was asked for, and nobody said so yet.
+
+        Raises:
+            Unsupported: By the caller's `on_unsupported` and `require`; the request has been sent then.
+        """
+        wanted, lengths = request.dimensions, sorted({len(vector) for vector in found.vectors})
+        said = any(warning.subject == "dimensions" for warning in found.warnings)
+        if wanted is None or said or lengths == [wanted]:
+            return found
+        losses = Losses(request, backend=self.name)
+        losses.lose("dimensions", f"the vectors that came back have {lengths[-1]}, not {wanted}", kind="changed")
+        return found.model_copy(update={"warnings": (*found.warnings, *losses.warnings)})
+
     def score(self, request: ScoreRequest) -> tuple[Score, ...]:
         """Return the log-probabilities of each text's tokens."""
         raise self.lacks("scores of given texts", request.model)

@@ -1,4 +1,4 @@
-"""Bodies of requests and answers: JSON of what was said, and errors that say where it is none."""
+"""Bodies: JSON as it is sent and as it comes, and what an error may quote of one that is something else."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from pydantic_core import to_json
 
 from ..errors import BadResponse, InvalidRequest
 from ..events import load_json
+from ..transport.messages import HttpRequest, masked_bytes
 
-__all__ = ["body_bytes", "first_words", "misshapen", "parse_object"]
+__all__ = ["body_bytes", "first_words", "misshapen", "parse_object", "shortened"]
 
 JSON = dict[str, Any]
+
+_NOTE = 50
 
 
 def body_bytes(body: JSON) -> bytes:
@@ -63,8 +66,16 @@ def _unsendable(value: Any, path: str = "body") -> str | None:
     return None
 
 
-def parse_object(content: bytes, headers: Mapping[str, str], *, request_id: str | None = None) -> JSON:
+def parse_object(
+    content: bytes, headers: Mapping[str, str], *, request_id: str | None = None, request: HttpRequest | None = None
+) -> JSON:
     """Return a JSON object out of an answer with status 200.
+
+    Args:
+        content: The answer's body.
+        headers: Its headers.
+        request_id: The vendor's id of the request, for an error.
+        request: What was sent, whose secrets an error leaves out.
 
     Raises:
         BadResponse: If it is anything else, such as a proxy's HTML page; it quotes the beginning.
@@ -73,10 +84,10 @@ def parse_object(content: bytes, headers: Mapping[str, str], *, request_id: str 
         data = load_json(content)
     except ValueError as error:
         kind = headers.get("content-type", "no content type")
-        message = f"the answer is not JSON ({kind}): {first_words(content)!r}; is the base URL right?"
+        message = f"the answer is not JSON ({kind}): {_quoted(content, request)!r}; is the base URL right?"
         raise BadResponse(message, sent=True, request_id=request_id) from error
     if not isinstance(data, dict):
-        message = f"the answer is JSON, but not an object: {first_words(content)!r}; is the base URL right?"
+        message = f"the answer is JSON, but not an object: {_quoted(content, request)!r}; is the base URL right?"
         raise BadResponse(message, sent=True, request_id=request_id)
     return data
 
@@ -87,10 +98,20 @@ def first_words(content: bytes, limit: int = 200) -> str:
     return text if len(text) <= limit else text[:limit] + "..."
 
 
-def misshapen(error: Exception, content: bytes) -> BadResponse:
-    """Return the error for an answer that is JSON and not what the API documents."""
+def _quoted(content: bytes, request: HttpRequest | None) -> str:
+    return first_words(content if request is None else masked_bytes(content, request.secrets()))
+
+
+def shortened(text: str, limit: int = 2_000) -> str:
+    """Return a text as an error message may quote it: its beginning, and how long it is where it is cut."""
+    # What was cut once, and says so, stays as it is.
+    return text if len(text) <= limit + _NOTE else f"{text[:limit]}... ({len(text):,} characters in all)"
+
+
+def misshapen(error: Exception, content: bytes, request: HttpRequest | None = None) -> BadResponse:
+    """Return the error for an answer to `request` that a decoder stumbled over."""
     return BadResponse(
         f"the answer does not have the form that this API documents ({type(error).__name__}: {error}): "
-        f"{first_words(content)!r}",
+        f"{_quoted(content, request)!r}",
         sent=True,
     )

@@ -89,7 +89,8 @@ class Families(Generic[F]):
                 backend=self._backend,
             )
         values = {name: self._value(name, value) for name, value in facts.items()}
-        similar = _first(pattern.replace("\\", ""), self._table)
+        # Without the signs of a pattern, the name that it is for.
+        similar = _first(re.sub(r"\\b|[\\^$]", "", pattern), self._table)
         if like is not None:
             similar = _first(self._base(str(like)), self._likes)
         return replace(similar or self._rest, pattern=pattern, **values)

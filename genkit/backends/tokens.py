@@ -13,6 +13,7 @@ from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 from ..errors import GenkitError
+from ..transport.waiting import in_thread
 
 __all__ = ["Tokens"]
 
@@ -78,7 +79,7 @@ class Tokens(abc.ABC):
         if ready is not None:
             return ready
         if not self.awaits:
-            return await asyncio.to_thread(self.get)
+            return await in_thread(self.get, name="genkit-credential")
         async with self._loops.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
             ready = self.ready()
             if ready is not None:

@@ -15,9 +15,11 @@ from typing import Any, TypeAlias, TypeVar, cast
 from ..errors import Timeout
 from ..types import EmbedRequest, Event, Request, ScoreRequest
 
-__all__ = ["AnyRequest", "Pulled", "ends", "in_thread", "remaining", "within"]
+__all__ = ["AnyRequest", "Pulled", "ends", "in_thread", "remaining", "unless", "within"]
 
 AnyRequest: TypeAlias = Request | EmbedRequest | ScoreRequest
+
+_LOOK_S = 0.05
 
 R = TypeVar("R", bound=AnyRequest)
 T = TypeVar("T")
@@ -96,6 +98,34 @@ async def in_thread(work: Callable[..., T], *arguments: Any, until: float = math
         )
     result = await running
     return result
+
+
+def unless(check: Callable[[], float | None], work: Callable[[], T]) -> T:
+    """Run work that nothing can interrupt, in a thread; where `check` raises meanwhile, it is left to itself.
+
+    Args:
+        check: Returns the seconds until it wants to be asked again, None where any time will do.
+        work: What is run. Its thread keeps the program from ending before it: foreign code must not be torn down.
+    """
+    found: list[tuple[T | None, BaseException | None]] = []
+    done = threading.Event()
+
+    def run() -> None:
+        try:
+            found.append((work(), None))
+        except BaseException as error:  # noqa: BLE001  # handed to the caller, whatever it is
+            found.append((None, error))
+        finally:
+            done.set()
+
+    threading.Thread(target=run).start()
+    left = check()
+    while not done.wait(_LOOK_S if left is None else max(0.0, min(left, _LOOK_S))):
+        left = check()
+    result, error = found[0]
+    if error is not None:
+        raise error
+    return cast("T", result)
 
 
 async def _apart(work: Callable[[], object]) -> None:

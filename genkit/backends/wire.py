@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import codecs
 import functools
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Literal
 
 from typing_extensions import override
 
@@ -29,71 +30,30 @@ from ..errors import (
 from ..events import dump_json, fold, replay
 from ..media import Fetcher, by_url, held_places, show_places
 from ..transport import Abort, AsyncByteStream, ByteStream, HttpRequest, HttpResponse, Transport
-from ..transport.messages import masked_url
+from ..transport.messages import masked, masked_bytes, masked_url
 from ..transport.sse import SSEParser
-from ..types import CallWarning, Done, Event, FetchPolicy, Health, Media, Plan, Request, Response, Timeouts, Timing
+from ..types import Done, Event, FetchPolicy, Health, Media, Plan, Request, Response, Timeouts, Timing
 from .base import Backend
-from .body import body_bytes, first_words, misshapen, parse_object
+from .body import body_bytes, first_words, misshapen, parse_object, shortened
+from .signing import asign_in_time, sign_in_time
+from .translation import Decoder, Exchange, WireRequest
 
-__all__ = ["Decoder", "Exchange", "WireBackend", "WireRequest", "body_bytes", "first_words", "parse_object"]
+__all__ = [
+    "Decoder",
+    "Exchange",
+    "WireBackend",
+    "WireRequest",
+    "body_bytes",
+    "first_words",
+    "parse_object",
+    "shortened",
+]
 
 JSON = dict[str, Any]
 
+# What may stand before JSON: white space, and the byte order mark.
+_BLANK = b" \t\r\n" + codecs.BOM_UTF8
 _PROBE_TIMEOUTS = Timeouts(connect=5.0, first=10.0, total=10.0)
-
-
-@dataclass(frozen=True, slots=True)
-class WireRequest:
-    """What `encode` made of a request: everything but the address's host and the credential.
-
-    Attributes:
-        path: Below the base URL, percent-encoded, such as "/chat/completions".
-        api: The vendor's interface it is for, such as "chat".
-        origin: Mark for native data that this interface issues and takes back.
-        method: The HTTP method; a GET has no body.
-    """
-
-    path: str
-    body: JSON
-    model: str
-    api: str
-    origin: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    warnings: tuple[CallWarning, ...] = ()
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    method: str = "POST"
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """What a decoder may want to know of the HTTP exchange beside the body."""
-
-    headers: Mapping[str, str] = field(default_factory=dict)
-    timing: Timing | None = None
-
-
-class Decoder(Protocol):
-    """Turns the frames of one stream into events. State lives here; there is no I/O."""
-
-    finished: bool
-    """The stream's terminator was seen; nothing after it is read."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether the answer is whole if the body ends now, without an error."""
-        ...
-
-    def feed(self, frame: Any) -> Sequence[Event]:
-        """Return the events of one frame. Raises the typed error for an error inside the stream."""
-        ...
-
-    def response(self, exchange: Exchange) -> Response[Any]:
-        """Return the answer as it stands; `complete=False` in it when it is not `complete`."""
-        ...
-
-    def end(self) -> Sequence[Event]:
-        """Return the ends of blocks that are still open when the stream is over."""
-        ...
 
 
 class WireBackend(Backend):
@@ -125,7 +85,7 @@ class WireBackend(Backend):
 
     @abc.abstractmethod
     def sign(self, wire: WireRequest, content: bytes) -> HttpRequest:
-        """Add base URL and credential. May block to refresh a token."""
+        """Add base URL and credential. May block to refresh a token; what waits for it is held to the time limits."""
 
     @abc.abstractmethod
     def placeholders(self, wire: WireRequest) -> tuple[str, Mapping[str, str]]:
@@ -138,6 +98,13 @@ class WireBackend(Backend):
     def parser(self) -> Any:
         """Return the framing of this vendor's streams: `feed(bytes)` gives frames for the decoder."""
         return SSEParser()
+
+    def may_wait(self) -> bool:
+        """Whether `sign` may wait now: for a token to be fetched, or for a function of the user's.
+
+        It runs in a thread then, within the time limits of the call; a backend that says no, where it can, saves that.
+        """
+        return True
 
     async def asign(self, wire: WireRequest, content: bytes) -> HttpRequest:
         """Async twin of `sign`; one that may block moves to a thread here."""
@@ -180,6 +147,7 @@ class WireBackend(Backend):
         policy = self.fetch or FetchPolicy()
         request, marks, notes = held_places(request, wanted, policy) if wanted else (request, {}, [])
         wire = self.encode(request, stream=stream)
+        body_bytes(wire.body)  # raises for what could not be sent
         url, headers = self.placeholders(wire)
         return Plan(
             backend=self.name,
@@ -201,14 +169,14 @@ class WireBackend(Backend):
         state: Literal["ready", "configured", "unconfigured", "refused", "unreachable"] = "unconfigured"
         try:
             address = masked_url(self.placeholders(wire)[0])
-            http = self.sign(wire, b"")
+            http, _ = sign_in_time(self, replace(wire, timeouts=_PROBE_TIMEOUTS), b"")
             state, message = "configured", "there is a credential, or none is needed; the far end was not asked"
             if online:
                 state = "unreachable"
                 reply = self.transport.send(replace(http, content=b"", method=wire.method), _PROBE_TIMEOUTS)
                 state, message = "ready", f"it answers (status {reply.status})"
                 if reply.status in {400, 401, 403}:
-                    failure = self.failure(reply.status, reply.headers, reply.content)
+                    failure = self.refusal(reply.status, reply.headers, reply.content, http)
                     if isinstance(failure, AuthenticationFailed | PermissionDenied):
                         state, message = "refused", str(failure)
         except GenkitError as error:
@@ -220,34 +188,49 @@ class WireBackend(Backend):
     def exchange(self, wire: WireRequest) -> tuple[JSON, Exchange]:
         """Send and return the JSON answer; every call that is not a stream goes through here."""
         started, clock = time.time(), time.perf_counter()
+        http: HttpRequest | None = None
         try:
-            http = self.sign(wire, body_bytes(wire.body))
-            reply = self.transport.send(http, wire.timeouts)
-            return self._read(reply, started, clock)
+            http, limits = sign_in_time(self, wire, body_bytes(wire.body))
+            reply = self.transport.send(http, limits)
+            return self._read(reply, http, started, clock)
         except GenkitError as error:
-            self._name(error)
+            self.name_error(error, http)
             raise
 
     async def aexchange(self, wire: WireRequest) -> tuple[JSON, Exchange]:
         """Async twin of `exchange`."""
         started, clock = time.time(), time.perf_counter()
+        http: HttpRequest | None = None
         try:
-            http = await self.asign(wire, body_bytes(wire.body))
-            reply = await self.transport.asend(http, wire.timeouts)
-            return self._read(reply, started, clock)
+            http, limits = await asign_in_time(self, wire, body_bytes(wire.body))
+            reply = await self.transport.asend(http, limits)
+            return self._read(reply, http, started, clock)
         except GenkitError as error:
-            self._name(error)
+            self.name_error(error, http)
             raise
 
-    def _read(self, reply: HttpResponse, started: float, clock: float) -> tuple[JSON, Exchange]:
+    def _read(self, reply: HttpResponse, http: HttpRequest, started: float, clock: float) -> tuple[JSON, Exchange]:
         if reply.status >= 400:
-            raise self.failure(reply.status, reply.headers, reply.content)
+            raise self.refusal(reply.status, reply.headers, reply.content, http)
         total = time.perf_counter() - clock
-        data = parse_object(reply.content, reply.headers, request_id=self.request_id(reply.headers))
-        return data, Exchange(reply.headers, Timing(started, total, total))
+        data = parse_object(reply.content, reply.headers, request_id=self.request_id(reply.headers), request=http)
+        return data, Exchange(reply.headers, Timing(started, total, total), http)
 
-    def _name(self, error: GenkitError) -> None:
+    def refusal(self, status: int, headers: Mapping[str, str], body: bytes, http: HttpRequest) -> GenkitError:
+        """Return `failure` of a body that may quote the request, without the request's secrets."""
+        # Here already: once a body is cut, half a key would be left at its end.
+        error = self.failure(status, headers, masked_bytes(body, http.secrets()))
+        self.name_error(error, http)
+        return error
+
+    def name_error(self, error: GenkitError, request: HttpRequest | None) -> None:
+        """Give an error that leaves here its backend, and a message without secrets that is no longer than is read."""
         error.backend = error.backend or self.name
+        secrets = () if request is None else request.secrets()
+        error.code = error.code and masked(error.code, secrets)
+        message = shortened(masked(error.message, secrets))
+        if message != error.message:
+            error.message, error.args = message, (message, *error.args[1:])
 
     # ------------------------------------------------------------ the four ways to ask
 
@@ -268,13 +251,13 @@ class WireBackend(Backend):
         try:
             return self.decode(wire, data, exchange)
         except GenkitError as error:
-            self._name(error)
+            self.name_error(error, exchange.request)
             raise
         except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
-            bad = misshapen(error, dump_json(data).encode())
-            bad.request_id = self.request_id(exchange.headers)
-            self._name(bad)
-            raise bad from error
+            wrong = misshapen(error, dump_json(data).encode(), exchange.request)
+            wrong.request_id = self.request_id(exchange.headers)
+            self.name_error(wrong, exchange.request)
+            raise wrong from error
 
     @override
     def stream(self, request: Request) -> Iterator[Event]:
@@ -326,6 +309,7 @@ class _Reading:
         self._clock = time.perf_counter()
         self._first: float | None = None
         self._headers: Mapping[str, str] = {}
+        self._request: HttpRequest | None = None
 
     def _begin(self, wire: WireRequest) -> None:
         self._wire = wire
@@ -352,7 +336,7 @@ class _Reading:
         except GenkitError as error:
             self._failure = error
         except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
-            self._failure = misshapen(error, getattr(frame, "data", b""))
+            self._failure = misshapen(error, getattr(frame, "data", b""), self._request)
             self._failure.__cause__ = error
         if ready and self._first is None:
             self._first = time.perf_counter() - self._clock
@@ -387,9 +371,10 @@ class _Reading:
 
     def _whole(self, content: bytes) -> None:
         """Turn a plain JSON answer, where a stream was asked for, into the same events."""
-        data = parse_object(content, self._headers, request_id=self._backend.request_id(self._headers))
+        request_id = self._backend.request_id(self._headers)
+        data = parse_object(content, self._headers, request_id=request_id, request=self._request)
         total = time.perf_counter() - self._clock
-        exchange = Exchange(self._headers, Timing(self._started, total, total))
+        exchange = Exchange(self._headers, Timing(self._started, total, total), self._request)
         response = self._backend.decoded(self._wire, data, exchange)
         self._ready.extend(replay(response))
         self._over = True
@@ -397,7 +382,7 @@ class _Reading:
     def _failed(self, error: GenkitError) -> GenkitError:
         """Give an error its facts: backend, and the part of the answer that arrived."""
         self._over = True
-        error.backend = error.backend or self._backend.name
+        self._backend.name_error(error, self._request)
         error.request_id = error.request_id or self._backend.request_id(self._headers)
         if self._first is None:
             return error
@@ -417,10 +402,11 @@ class _Reading:
 
     def _is_whole(self, chunk: bytes) -> bool:
         """Tell by the first byte whether an answer is JSON or a page in place of a stream; content types lie."""
-        if self._sniffed or not (start := chunk.lstrip()[:1]):
+        if self._sniffed:
             return False
-        self._sniffed = True
-        return start in b"{[<"
+        start = chunk.lstrip(_BLANK)[:1]
+        self._sniffed = bool(start)
+        return self._sniffed and start in b"{[<"
 
 
 class WireStream(_Reading):
@@ -462,7 +448,7 @@ class WireStream(_Reading):
             if chunk is None:
                 self._finish()
             elif self._is_whole(chunk):
-                self._whole(chunk + source.read())
+                self._whole(chunk.lstrip(_BLANK) + source.read())
             else:
                 if self._feed(chunk):
                     source.event()
@@ -474,11 +460,14 @@ class WireStream(_Reading):
         if self._unfetched is not None:
             request = self._backend.fetched(self._unfetched, abort=self._abort)
             self._begin(self._backend.encode(request, stream=True))
-        http = self._backend.sign(self._wire, body_bytes(self._wire.body))
-        source = self._bytes = self._backend.transport.open(http, self._wire.timeouts, abort=self._abort)
+        content = body_bytes(self._wire.body)
+        http, limits = sign_in_time(self._backend, self._wire, content, ended=lambda: self._over)
+        # Without its body, which may be large, for as long as the stream lasts.
+        self._request = replace(http, content=b"")
+        source = self._bytes = self._backend.transport.open(http, limits, abort=self._abort)
         self._headers = source.headers
         if source.status >= 400:
-            raise self._backend.failure(source.status, source.headers, source.read())
+            raise self._backend.refusal(source.status, source.headers, source.read(), http)
         return source
 
     def close(self) -> None:
@@ -533,7 +522,7 @@ class AsyncWireStream(_Reading):
                 self._finish()
                 return
             if self._is_whole(chunk):
-                self._whole(chunk + await source.read())
+                self._whole(chunk.lstrip(_BLANK) + await source.read())
                 return
             if self._feed(chunk):
                 source.event()
@@ -547,8 +536,9 @@ class AsyncWireStream(_Reading):
             if self._unfetched is not None:
                 request = await self._backend.afetched(self._unfetched)
                 self._begin(self._backend.encode(request, stream=True))
-            http = await self._backend.asign(self._wire, body_bytes(self._wire.body))
-            source = self._bytes = await self._backend.transport.aopen(http, self._wire.timeouts)
+            http, limits = await asign_in_time(self._backend, self._wire, body_bytes(self._wire.body))
+            self._request = replace(http, content=b"")
+            source = self._bytes = await self._backend.transport.aopen(http, limits)
         except asyncio.CancelledError:
             if not self._aborted or self._opener is None:
                 raise
@@ -561,7 +551,7 @@ class AsyncWireStream(_Reading):
             raise self._was_closed()
         self._headers = source.headers
         if source.status >= 400:
-            raise self._backend.failure(source.status, source.headers, await source.read())
+            raise self._backend.refusal(source.status, source.headers, await source.read(), http)
         return source
 
     async def aclose(self) -> None:

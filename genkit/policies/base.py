@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 from typing_extensions import override
@@ -31,7 +32,8 @@ from ..types import (
     Score,
     ScoreRequest,
 )
-from .streams import AsyncLive, Attempt, Control, Live, Observer, failed_attempt, settle_all
+from .dropped import later
+from .streams import AsyncLive, Attempt, Control, Live, Observer, beside, failed_attempt, settle_all
 
 __all__ = ["Attempt", "Call", "Effect", "Flow", "Policy", "Sleep", "Wait", "remaining", "within"]
 
@@ -300,6 +302,10 @@ async def _aattempt(run: _Run, backend: Backend, request: AnyRequest) -> Any:
     work: Awaitable[Any] = run.do(backend, request)
     try:
         result = await work
+    except GeneratorExit as error:
+        # The task was dropped with its event loop: this runs in a finaliser.
+        later(partial(_settle_failure, run, backend, request, error))
+        raise
     except BaseException as error:
         _settle_failure(run, backend, request, error)
         raise
@@ -316,7 +322,8 @@ async def _aopen(run: _Run, backend: Backend, request: AnyRequest) -> AsyncLive:
 
 def _settle_failure(run: _Run, backend: Backend, request: AnyRequest, error: BaseException) -> None:
     if run.observers and (attempt := failed_attempt(backend.name, request, error)) is not None:
-        settle_all(run.observers, attempt)
+        with beside(error):
+            settle_all(run.observers, attempt)
 
 
 def _completed(backend: Backend, request: AnyRequest, result: Any) -> Attempt:

@@ -46,13 +46,19 @@ DEFAULT_ON: tuple[type[GenkitError], ...] = (
 class Target:
     """A backend with the model to ask it for; `label` is its name in reports, such as "openai:gpt-5".
 
-    A model of None is the request's own. `adapt` says in the request what that target asks by default.
+    A model of None is the request's own, which then completes a label that names the backend alone. `adapt` says in the
+    request what that target asks by default.
     """
 
     backend: Backend
     model: str | None
     label: str
     adapt: Callable[[Request], Request] | None = None
+
+    def named(self, request: Request) -> str:
+        """Return its name in reports about a request."""
+        model = self.model or request.model
+        return self.label if ":" in self.label or not model else f"{self.label}:{model}"
 
     def asked(self, request: Request) -> Request:
         """Return the request as this target is asked."""
@@ -78,18 +84,18 @@ class Fallback(Policy):
         if not isinstance(request, Request):
             return (yield Call(self.inner, request))
         started = time.monotonic()
-        failures: list[tuple[Target, GenkitError]] = []
+        failures: list[tuple[str, GenkitError]] = []
         for target in self.targets:
             try:
                 asked = target.asked(request)
                 answer = yield Call(target.backend, within(asked, started) if failures else asked)
             except self.on as error:
-                failures.append((target, error))
+                failures.append((target.named(request), error))
             else:
-                return _noted(answer, failures, target)
+                return _noted(answer, failures, target.named(request))
         *earlier, (_, last) = failures
-        for target, failure in earlier:
-            last.add_note(f"before it, {target.label} failed: {type(failure).__name__}: {failure}")
+        for name, failure in earlier:
+            last.add_note(f"before it, {name} failed: {type(failure).__name__}: {failure}")
         raise last
 
     @override
@@ -103,14 +109,14 @@ class Fallback(Policy):
             await target.backend.aclose()
 
 
-def _noted(answer: Any, failures: list[tuple[Target, GenkitError]], answered: Target) -> Any:
+def _noted(answer: Any, failures: list[tuple[str, GenkitError]], answered: str) -> Any:
     warnings = [
         CallWarning(
             kind="fallback",
-            subject=target.label,
-            message=f"{target.label} failed ({type(error).__name__}: {error}); {answered.label} answered",
+            subject=name,
+            message=f"{name} failed ({type(error).__name__}: {error}); {answered} answered",
         )
-        for target, error in failures
+        for name, error in failures
     ]
     if isinstance(answer, (Live, AsyncLive)):
         for warning in warnings:

@@ -13,6 +13,7 @@ from typing_extensions import override
 from ..backends.base import AnyRequest, Backend
 from ..errors import ConfigError, RateLimited, Timeout
 from .base import Call, Flow, Policy, Sleep, Wait, remaining, within
+from .dropped import later
 from .streams import AsyncLive, Live
 
 __all__ = ["Limit"]
@@ -62,6 +63,10 @@ class Limit(Policy):
             if not ticket.up and not (yield Wait(ticket, remaining(request, started))):
                 raise _too_late(request, "a free place among the calls that run at once")
             answer = yield from self._paced(request, started)
+        except GeneratorExit:
+            # The task was dropped with its event loop: this runs in a finaliser.
+            later(lambda: self._leave(ticket))
+            raise
         except BaseException:
             self._gate.leave(ticket)
             raise

@@ -6,17 +6,22 @@ It settles the attempt exactly once, whichever way the stream ends: whole, broke
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
+from typing_extensions import override
+
 from ..backends.base import AnyRequest
 from ..errors import GenkitError, StreamClosed, StreamInterrupted
 from ..events import fold
 from ..types import CallWarning, Done, Event, Request, Response, Text, Usage
+from .dropped import later
 
-__all__ = ["AsyncLive", "Attempt", "Control", "Live", "Observer", "settle_all"]
+__all__ = ["AsyncLive", "Attempt", "Control", "Live", "Observer", "beside", "settle_all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,15 @@ def settle_all(observers: tuple[Observer, ...], attempt: Attempt) -> None:
             failed = failed or error
     if failed is not None:
         raise failed
+
+
+@contextlib.contextmanager
+def beside(error: BaseException) -> Iterator[None]:
+    """Keep what an observer raises from taking the place of the `error` it was told of; it becomes a note there."""
+    try:
+        yield
+    except Exception as trouble:  # noqa: BLE001  # an observer may fail as it likes
+        error.add_note(f"an observer of the call failed too: {type(trouble).__name__}: {trouble}")
 
 
 def failed_attempt(backend: str, request: AnyRequest, error: BaseException) -> Attempt | None:
@@ -110,6 +124,8 @@ class Control:
 class _Ending:
     """What the sync and the async stream share: how an attempt ends, told once."""
 
+    _ended = True  # until there is something to end
+
     def __init__(self, source: Any, backend: str, request: AnyRequest, observers: tuple[Observer, ...]) -> None:
         self._source = source
         self._backend = backend
@@ -118,12 +134,22 @@ class _Ending:
         self._after: list[Callable[[], None]] = []
         self._notes: list[CallWarning] = []
         self._lock = threading.Lock()
+        self._process = os.getpid()
         self._ended = False
         self._seen: list[Event] | None = None if hasattr(source, "partial") else []
         self._first: Event | None = None
         self._closed = False
         self._begun = False
         self.response: Response[Any] | None = None
+
+    def __del__(self) -> None:
+        # A forked child leaves the stream to its parent.
+        if not self._ended and self._process == os.getpid():
+            later(self._abandon)
+
+    def _abandon(self) -> None:
+        """Leave a stream that nobody reads any more; runs in a thread of its own."""
+        raise NotImplementedError
 
     def note(self, warning: CallWarning) -> None:
         """Add a warning to the response that will end the stream."""
@@ -163,7 +189,8 @@ class _Ending:
             self.response = self._partial()
             if isinstance(error, GenkitError) and self.response.message.parts:
                 error.response = self.response
-        self._end(failed_attempt(self._backend, self._request, error))
+        with beside(error):
+            self._end(failed_attempt(self._backend, self._request, error))
 
     def _leave(self) -> None:
         self.response = partial = self._partial()
@@ -248,9 +275,21 @@ class Live(_Ending):
         if not self._ended:
             self._leave()
 
+    @override
+    def _abandon(self) -> None:
+        self.close()
+
+
+# The loop itself holds its tasks weakly.
+_closing: set[asyncio.Future[None]] = set()
+
 
 class AsyncLive(_Ending):
     """Async twin of `Live`."""
+
+    def __init__(self, source: Any, backend: str, request: AnyRequest, observers: tuple[Observer, ...]) -> None:
+        super().__init__(source, backend, request, observers)
+        self._loop = asyncio.get_running_loop()
 
     async def prime(self) -> None:
         """Wait for the first event."""
@@ -274,6 +313,10 @@ class AsyncLive(_Ending):
             error = self._without_done()
             self._fail(error)
             raise error from None
+        except GeneratorExit:
+            # The task was dropped with its event loop: this runs in a finaliser.
+            later(self._abandon)
+            raise
         except BaseException as error:
             self._fail(error)
             if isinstance(error, asyncio.CancelledError):
@@ -295,6 +338,20 @@ class AsyncLive(_Ending):
         finally:
             if not self._ended:
                 self._leave()
+
+    @override
+    def _abandon(self) -> None:
+        try:
+            self._leave()
+        finally:
+            # A loop that is closed has closed what ran on it.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._close_soon)
+
+    def _close_soon(self) -> None:
+        task = asyncio.ensure_future(self._close_source())
+        _closing.add(task)
+        task.add_done_callback(_closing.discard)
 
     async def _close_source(self) -> None:
         close = getattr(self._source, "aclose", None)

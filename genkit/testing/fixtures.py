@@ -16,8 +16,9 @@ __all__ = ["mocked"]
 
 @contextmanager
 def mocked() -> Iterator[MockLLM]:
-    """Give a fresh `MockLLM`, no network, and retries that do not wait."""
+    """Give a fresh `MockLLM`, no network, and retries and rate limits that do not wait."""
     with loopback_only(), pytest.MonkeyPatch.context() as patch:
-        # Retries stay on, as users have them; only the time between two tries is not worth a test's while.
-        patch.setattr("genkit.policies.retry.Sleep", lambda seconds: Sleep(0.0))  # noqa: ARG005
+        # Retries and limits stay on, as users have them; only the time they let pass is not worth a test's while.
+        for policy in ("retry", "limit"):
+            patch.setattr(f"genkit.policies.{policy}.Sleep", lambda seconds: Sleep(0.0))  # noqa: ARG005
         yield MockLLM()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import contextvars
 import functools
 import os
@@ -27,6 +28,7 @@ from .body import AsyncByteStream, Body
 from .deadline import Deadline
 from .messages import Admit, HttpRequest, HttpResponse, Target, lower_headers, refuse_redirect, target_of, wire_headers
 from .route import Proxy, Route
+from .timer import Timer
 
 if TYPE_CHECKING:
     from aiohttp.client_reqrep import ConnectionKey
@@ -151,8 +153,7 @@ async def _open_pool(pools: dict[asyncio.AbstractEventLoop, _Pool], admit: Admit
     holder = _hold(pools, loop, admit)
     pool = pools[loop] = _Pool(await anext(holder), holder)
     for old in dead:
-        # On a closed loop this only marks it: its sockets went with the loop.
-        await old.session.close()
+        _bury(old.session)
     return pool
 
 
@@ -183,8 +184,26 @@ def _drop(pools: dict[asyncio.AbstractEventLoop, _Pool]) -> None:
     """Let go of the pools of an engine that is gone; asyncio finalises the generators of loops that still run."""
     for loop, pool in list(pools.items()):
         if loop.is_closed():
-            pool.session.detach()
+            _bury(pool.session)
     pools.clear()
+
+
+def _bury(session: aiohttp.ClientSession) -> None:
+    """Close what a loop left open that was closed without notice; asyncio itself would only warn of it."""
+    connector = session.connector
+    session.detach()
+    if not isinstance(connector, _Connector):
+        return
+    for protocol in list(connector.made):
+        transport: Any = protocol.transport
+        if transport is None:
+            continue
+        # Each of the two wants to tell the loop, when its own part is done.
+        with contextlib.suppress(RuntimeError):
+            transport.abort()
+        below = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None) or transport
+        with contextlib.suppress(RuntimeError, AttributeError):
+            below._call_connection_lost(None)  # noqa: SLF001  # the public way needs the loop
 
 
 _FAILURES = (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError, RuntimeError)
@@ -195,7 +214,7 @@ async def _perform(
 ) -> _Result:
     """Send, once more on a fresh connection when a kept one turns out to be dead, and take what comes."""
     # The connector starts it: a kept connection needs no connect limit.
-    timer = exchange.timer = _Timer()
+    timer = exchange.timer = Timer()
     token = _running.set(weakref.ref(exchange))
     try:
         while True:
@@ -227,49 +246,6 @@ async def _perform(
         _running.reset(token)
 
 
-class _Timer:
-    """Cancels the running task when the time is over: what `asyncio.timeout` does, at a third of its cost.
-
-    Attributes:
-        rang: Whether it has cancelled the task.
-    """
-
-    __slots__ = ("_cancelling", "_handle", "_task", "rang")
-
-    def __init__(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._task = task
-        self._cancelling = task.cancelling()
-        self._handle: asyncio.TimerHandle | None = None
-        self.rang = False
-
-    def start(self, seconds: float | None) -> None:
-        """Ring after `seconds`, and not when it was to ring before; None is never."""
-        self.stop()
-        if seconds is not None and not self.rang:
-            self._handle = asyncio.get_running_loop().call_later(seconds, self._ring)
-
-    def stop(self) -> None:
-        """Do not ring any more."""
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
-
-    def end(self) -> bool:
-        """Stop, take the cancellation back, and return whether there was one and nobody else asked for it too."""
-        self.stop()
-        if not self.rang:
-            return False
-        self.rang = False
-        return self._task.uncancel() <= self._cancelling
-
-    def _ring(self) -> None:
-        self._handle = None
-        self.rang = True
-        self._task.cancel()
-
-
 def _current() -> _Exchange | None:
     """Return the exchange that the running task is sending."""
     reference = _running.get()
@@ -296,7 +272,7 @@ class _Exchange:
     """
 
     __slots__ = (
-        *("__weakref__", "_protocol", "_reused", "_session", "_wire"),
+        *("__weakref__", "_protocol", "_reached", "_reused", "_session", "_wire"),
         *("answered", "deadline", "fresh", "target", "timer"),
     )
 
@@ -304,12 +280,13 @@ class _Exchange:
         self._session = session
         self._wire = wire
         self._reused = True
+        self._reached = False
         self._protocol: _Protocol | None = None
         self.target = target
         self.deadline = Deadline(limits, target.where)
         self.fresh = False
         self.answered = False
-        self.timer: _Timer | None = None
+        self.timer: Timer | None = None
 
     @property
     def direct(self) -> bool:
@@ -350,8 +327,14 @@ class _Exchange:
 
     def connecting(self) -> None:
         """Open a connection: the clock of the connect limit begins to matter."""
-        self._reused = False
+        self._reused = self._reached = False
         self._start_timer()
+
+    def reached(self) -> None:
+        """Say that TCP stands, or through a proxy, in its turn, the tunnel."""
+        if self._wire.context is not None and (self._wire.proxy is None or self._reached):
+            self.deadline.securing()
+        self._reached = True
 
     def connected(self, protocol: _Protocol) -> None:
         """Begin to send on `protocol`."""
@@ -387,11 +370,12 @@ class _Exchange:
             return failures.proxy_refused(proxy.where, self.where, f"{error.status} {error.message}")
         if protocol is None:
             if isinstance(error, ssl.SSLError | ssl.CertificateError | aiohttp.ClientSSLError):
-                return failures.tls_failed(self.where, cause)
+                untrusted = isinstance(cause, ssl.SSLCertVerificationError)
+                return failures.tls_failed(self.where, cause, untrusted=untrusted)
             way = self.where if proxy is None else f"the proxy {proxy.where} (to reach {self.where})"
             return failures.not_connected(way, getattr(error, "os_error", None) or error)
         if isinstance(error, aiohttp.ClientResponseError):
-            return failures.malformed(self.where, error.message.strip() or error)
+            return failures.malformed(self.where, error.message.strip() or str(error))
         if self.answered and not protocol.ended:
             return failures.malformed(self.where, cause)
         if self.answered:
@@ -439,18 +423,31 @@ def _fail(payload: aiohttp.StreamReader | None, cause: BaseException | None) -> 
 
 
 class _Connector(aiohttp.TCPConnector):
-    """aiohttp's pool, which tells the exchange what it got."""
+    """aiohttp's pool, which tells the exchange what it got.
+
+    Attributes:
+        made: The connections there are, in use or not.
+    """
 
     def __init__(self, *, limit: int, keepalive_timeout: float, admit: Admit | None) -> None:
         super().__init__(limit=limit, keepalive_timeout=keepalive_timeout)
         self._admit = admit
         self._process = os.getpid()
-        self._factory = functools.partial(_Protocol, loop=self._loop)  # type: ignore[assignment]  # a subclass of its own
+        self.made: weakref.WeakSet[_Protocol] = weakref.WeakSet()
+        self._factory = self._make_protocol  # type: ignore[assignment]  # a subclass of its own
 
     @override
     def __del__(self, *_: Any) -> None:
         if self._process == os.getpid() and not self._loop.is_closed():
             super().__del__()
+
+    def _make_protocol(self) -> _Protocol:
+        # asyncio asks for one when TCP stands, before it begins with TLS.
+        if (exchange := _current()) is not None:
+            exchange.reached()
+        protocol = _Protocol(loop=self._loop)
+        self.made.add(protocol)
+        return protocol
 
     @override
     async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:

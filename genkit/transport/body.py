@@ -212,7 +212,11 @@ class ByteStream(abc.ABC):
                 return None
             raise stream_closed(self._body.where) if self._ended == "closed" else self._ended
         try:
-            while (raw := self._read()) is not None:
+            while True:
+                # What has arrived already is read without waiting, and is no reason to overrun the time.
+                self._deadline.left()
+                if (raw := self._read()) is None:
+                    break
                 if chunk := self._body.feed(raw):
                     return chunk
             self._body.end()

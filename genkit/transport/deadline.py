@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Deadline"]
 
+_NO_TLS = (
+    "connected, but no TLS within {limit:g} s: check https against http, and the port, or raise the timeout 'connect'"
+)
+
 _ADVICE: dict[Phase, str] = {
     "connect": "no connection within {limit:g} s: check address, network and proxy, or raise the timeout 'connect'",
     "first": "no answer within {limit:g} s of sending: the timeout 'first' can be raised for slow models",
@@ -34,7 +38,7 @@ class Deadline:
         sent: Whether the request may have left.
     """
 
-    __slots__ = ("_limits", "_total_at", "_waits", "_where", "at", "phase", "sent")
+    __slots__ = ("_limits", "_securing", "_total_at", "_waits", "_where", "at", "phase", "sent")
 
     def __init__(self, limits: Timeouts, where: str) -> None:
         self._limits = limits
@@ -49,7 +53,12 @@ class Deadline:
 
     def connecting(self) -> None:
         """Start the connect limit."""
+        self._securing = False
         self._enter("connect", self._limits.connect)
+
+    def securing(self) -> None:
+        """Say that TCP stands; the connect limit goes on while TLS is agreed on."""
+        self._securing = True
 
     def sending(self) -> None:
         """Start the limit for the first event: the request leaves now."""
@@ -92,7 +101,8 @@ class Deadline:
     def error(self) -> Timeout:
         """Return the error for the limit in force."""
         limit = getattr(self._limits, self.phase) or 0.0
-        return Timeout(f"{self._where}: {_ADVICE[self.phase].format(limit=limit)}", phase=self.phase, sent=self.sent)
+        advice = _NO_TLS if self._securing and self.phase == "connect" else _ADVICE[self.phase]
+        return Timeout(f"{self._where}: {advice.format(limit=limit)}", phase=self.phase, sent=self.sent)
 
     def _enter(self, phase: Phase, limit: float | None) -> None:
         at = math.inf if limit is None else time.monotonic() + limit

@@ -59,7 +59,7 @@ class ForeignEngine:
             raise exchange.failed(error) from error
         try:
             headers = lower_headers(response.headers.multi_items())
-            refuse_redirect(response.status_code, headers, exchange.target)
+            exchange.check(response.status_code, headers)
             wire.extensions["timeout"]["read"] = exchange.longest_read()
             return _Stream(response, headers, exchange=exchange, max_bytes=self._max_bytes)
         except BaseException:
@@ -97,7 +97,7 @@ class AsyncForeignEngine:
             raise exchange.failed(error) from error
         try:
             headers = lower_headers(response.headers.multi_items())
-            refuse_redirect(response.status_code, headers, exchange.target)
+            exchange.check(response.status_code, headers)
             wire.extensions["timeout"]["read"] = None
             return _AsyncStream(response, headers, exchange=exchange, max_bytes=self._max_bytes)
         except BaseException:
@@ -142,6 +142,11 @@ class _Exchange:
             wire.extensions["target"] = target.path.encode("ascii")
         return wire
 
+    def check(self, status: int, headers: Mapping[str, str]) -> None:
+        """Raise for the head of an answer that is none."""
+        refuse_redirect(status, headers, self.target)
+        failures.refuse_two_lengths(headers, self.target.where)
+
     def longest_read(self) -> float | None:
         """Return the limit of one read of the body; the library does not let it change on the way."""
         first, idle = self._limits.first, self._limits.idle
@@ -167,7 +172,9 @@ class _Exchange:
                 return failures.proxy_refused("of http_client=", where, str(error))
             case library.ConnectError():
                 if (reason := _tls_error(error)) is not None:
-                    return failures.tls_failed(where, f"{reason} (certificates are those of http_client=)")
+                    untrusted = isinstance(reason, ssl.SSLCertVerificationError)
+                    source = " (certificates are those of http_client=)"
+                    return failures.tls_failed(where, reason, untrusted=untrusted, source=source)
                 return failures.not_connected(where, error)
             case library.DecodingError():
                 return BadResponse(f"the body of {where} does not decode: {error}", sent=True)
@@ -196,7 +203,6 @@ class _Stream(ByteStream):
 
     @override
     def _read(self) -> bytes | None:
-        self._deadline.left()
         try:
             return next(self._chunks, None)
         except self._exchange.failures as error:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from ..errors import BadResponse, ConfigError
 
@@ -16,7 +16,12 @@ __all__ = [
     "HttpRequest",
     "HttpResponse",
     "Target",
+    "is_public",
     "lower_headers",
+    "masked",
+    "masked_bytes",
+    "masked_url",
+    "quoted_url",
     "refuse_redirect",
     "target_of",
     "wire_headers",
@@ -24,9 +29,18 @@ __all__ = [
 
 Admit: TypeAlias = Callable[[str, Sequence[str]], None]
 
-_SECRET = frozenset(
-    {"authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key", "x-amz-security-token", "cookie"}
+# What may be shown, of headers and of queries. Anything else may be a credential, whatever its name is.
+_PUBLIC = frozenset(
+    {
+        *("accept", "accept-encoding", "accept-language", "content-encoding", "content-length", "content-type", "date"),
+        *("host", "http-referer", "traceparent", "user-agent", "x-client-request-id", "x-request-id", "x-title"),
+        *("anthropic-beta", "anthropic-version", "openai-beta", "openai-organization", "openai-project"),
+        *("x-amz-content-sha256", "x-amz-date", "x-amz-target", "x-goog-api-client", "x-goog-user-project"),
+        *("after", "alt", "api-version", "before", "include", "limit", "model", "order", "pagesize", "version"),
+    }
 )
+# A shorter value is no secret of weight, and would cut ordinary words out of messages.
+_SHORTEST_SECRET = 8
 _URL = re.compile(r"[!-~]+")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PORTS = {"http": 80, "https": 443}
@@ -49,16 +63,53 @@ class HttpRequest:
     method: str = "POST"
 
     def __repr__(self) -> str:
-        shown = {name: "***" if name.lower() in _SECRET else value for name, value in self.headers.items()}
+        shown = {name: value if is_public(name) or not value else "***" for name, value in self.headers.items()}
         return (
             f"HttpRequest({self.method} {masked_url(self.url)}, headers={shown!r}, content=<{len(self.content)} bytes>)"
         )
 
+    def secrets(self) -> tuple[str, ...]:
+        """Return the values in it that nobody should see, the longest first."""
+        found = [value for name, value in self.headers.items() if not is_public(name)]
+        # "Bearer KEY", of which the key may turn up alone.
+        found += [value.partition(" ")[2] for value in found]
+        query = urlsplit(self.url).query
+        for name, value in parse_qsl(query, keep_blank_values=True):
+            found += [] if is_public(name) else [value or name, quote(value or name, safe="")]
+        return tuple(sorted({value for value in found if len(value) >= _SHORTEST_SECRET}, key=len, reverse=True))
+
+
+def is_public(name: str) -> bool:
+    """Return whether the value of a header or of a query's parameter may be shown: that of no other may."""
+    return name.lower() in _PUBLIC
+
+
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """Return a text that may quote the far end, which may have sent a credential back, without that."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
+
+
+def masked_bytes(content: bytes, secrets: Iterable[str]) -> bytes:
+    """Do what `masked` does."""
+    for secret in secrets:
+        content = content.replace(secret.encode(), b"***")
+    return content
+
 
 def masked_url(url: str) -> str:
-    """Return a URL for people to see: without a user's name and password, and without keys in its query."""
-    url = re.sub(r"//[^/?#]*@", "//***@", url)
-    return re.sub(r"(?i)([?&][^=&]*(?:key|token|secret|sig|password|credential)[^=&]*=)[^&#]*", r"\1***", url)
+    """Return a URL for people to see: without a user's name and password, and with what is public of its query."""
+    url = re.sub(r"//[^/?#]*@", "//***@", url).partition("#")[0]
+    address, mark, query = url.partition("?")
+    return f"{address}{mark}{re.sub(r'[^&;]+', _masked_parameter, query)}"
+
+
+def _masked_parameter(match: re.Match[str]) -> str:
+    name, sign, value = match[0].partition("=")
+    if not sign:
+        return name if is_public(name) else "***"
+    return f"{name}={value if is_public(name) or not value else '***'}"
 
 
 def quoted_url(url: str) -> str:

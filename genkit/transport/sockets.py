@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import os
-import queue
 import re
 import selectors
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
+
+from .waiting import within
 
 __all__ = ["WOULD_BLOCK", "begins_answer", "connect", "readable", "resolve", "wait"]
 
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 """What a socket without a timeout raises where it would have to wait."""
 
-# How often a connect looks whether it was ended, on systems where a shutdown does not wake it; a look-up has nothing
-# that could be shut down.
+# How often a connect looks whether it was ended, on systems where a shutdown does not wake it.
 _CHECK_S = 0.2
 _INTERIM_HEADS = re.compile(rb"(?:HTTP/1\.\d 1[^\n]*\n(?:[^\r\n][^\n]*\n)*\r?\n)*")
 # Where the first digit of the status stands in "HTTP/1.1 200 OK".
@@ -47,32 +47,12 @@ def resolve(host: str, port: int, limit: float | None, *, ended: Callable[[], bo
     """
     if host == "localhost" or _is_address(host):
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    answers: queue.SimpleQueue[list[Any] | BaseException] = queue.SimpleQueue()
-    try:
-        threading.Thread(target=_look_up, args=(host, port, answers), name="genkit-resolver", daemon=True).start()
-    except RuntimeError:
-        # No more threads, as while the interpreter ends.
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    until = None if limit is None else time.monotonic() + limit
-    while not ended():
-        left = _CHECK_S if until is None else until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        try:
-            answer = answers.get(timeout=min(left, _CHECK_S))
-        except queue.Empty:
-            continue
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
-    raise ConnectionAbortedError("closed on our side")
-
-
-def _look_up(host: str, port: int, answers: queue.SimpleQueue[list[Any] | BaseException]) -> None:
-    try:
-        answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-    except BaseException as error:  # noqa: BLE001  # raised where it is waited for
-        answers.put(error)
+    return within(
+        limit,
+        functools.partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM),
+        ended=ended,
+        name="genkit-resolver",
+    )
 
 
 def _is_address(host: str) -> bool:

@@ -108,6 +108,7 @@ class SSEParser:
         events: list[ServerSentEvent] = []
         lines.pop()
         data = self._data
+        new = len(data)
         for line in lines:
             if line[:6] == b"data: ":
                 data.append(line[6:])
@@ -118,12 +119,14 @@ class SSEParser:
                         raise self._too_large()
                     events.append(ServerSentEvent(text, self._event or "message", self._id))
                     data.clear()
+                    new = self._size = 0
                 self._event = ""
             else:
                 self._field(line)
-        if data:
-            self._size = sum(map(len, data))
-            if self._size > self._limit:
+        if len(data) > new:
+            # Only what is new is counted: an event of many lines costs linear time. A line feed joins two lines.
+            self._size += sum(map(len, data[new:])) + len(data) - new
+            if self._size - 1 > self._limit:
                 raise self._too_large()
         return events
 

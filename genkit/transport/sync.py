@@ -98,6 +98,7 @@ class SyncEngine:
             )
             if self._admit is None:
                 refuse_redirect(response.status, answer, target)
+            failures.refuse_two_lengths(answer, target.where)
             if response.status == 407 and proxy is not None and not secure:
                 raise failures.proxy_refused(proxy.where, target.where, "407")
             body = Body(answer, max_bytes=self._max_bytes, where=target.where)
@@ -460,10 +461,13 @@ class _Connection(httpcore2.NetworkStream):
         except OSError as error:
             exchange.cause, exchange.ended = error, True
             raise httpcore2.ReadError(str(error)) from error
-        if data:
-            exchange.received = True
-        else:
+        if not data:
             exchange.ended = True
+        elif not exchange.received:
+            exchange.received = True
+            # h11 would wait for the end of a head, which a server of another kind never sends.
+            if not b"HTTP/".startswith(data[:5]):
+                raise httpcore2.RemoteProtocolError(f"it answers with {data[:20]!r}")
         return data
 
     @override
@@ -521,6 +525,7 @@ class _Connection(httpcore2.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.NetworkStream:
         exchange = self.exchange
+        exchange.deadline.securing()
         made = self
         try:
             sock = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname, do_handshake_on_connect=False)
@@ -535,7 +540,8 @@ class _Connection(httpcore2.NetworkStream):
             if isinstance(error, TimeoutError):
                 raise (error if isinstance(error, GenkitError) else exchange.deadline.error()) from None
             exchange.cause = error
-            raise failures.tls_failed(exchange.where, error) from error
+            untrusted = isinstance(error, ssl.SSLCertVerificationError)
+            raise failures.tls_failed(exchange.where, error, untrusted=untrusted) from error
         return made
 
     def shake_hands(self, sock: ssl.SSLSocket) -> None:

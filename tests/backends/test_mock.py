@@ -522,3 +522,29 @@ class TestLessFeatures:
     def test_tools_are_dropped_where_the_caller_ignores_losses(self):
         request = ask(tools=[WEATHER]).model_copy(update={"on_unsupported": "ignore"})
         assert Mock(features=Features()).generate(request).warnings == ()
+
+
+class TestLosses:
+    @pytest.mark.parametrize("kind", [EmbedRequest, ScoreRequest])
+    @pytest.mark.parametrize("strict", [{"on_unsupported": "error"}, {"require": frozenset({"temperature"})}])
+    def test_a_setting_of_generation_is_refused_beside_it_where_the_caller_wants_that(self, kind, strict):
+        mock = Mock()
+        request = kind(model="m", texts=("a",), settings=Settings(temperature=0.5), **strict)
+        with pytest.raises(Unsupported, match="temperature"):
+            mock.embed(request) if kind is EmbedRequest else mock.score(request)
+
+    def test_what_embeddings_do_not_honour_is_reported(self):
+        settings = Settings(temperature=0.5, timeout=9)
+        found = Mock().embed(EmbedRequest(model="m", texts=("a",), input_type="query", settings=settings))
+        assert [(warning.kind, warning.subject) for warning in found.warnings] == [
+            ("dropped", "temperature"),
+            ("dropped", "input_type"),
+        ]
+
+    def test_alternatives_alone_ask_for_log_probabilities_too(self):
+        assert Mock().generate(ask(top_logprobs=1)).logprobs
+
+    def test_alternatives_of_log_probabilities_that_are_not_wanted_are_reported(self):
+        response = Mock().generate(ask(logprobs=False, top_logprobs=1))
+        assert response.logprobs is None
+        assert [warning.subject for warning in response.warnings] == ["top_logprobs"]

@@ -46,6 +46,11 @@ def test_a_row_of_the_callers_own_goes_first_and_keeps_what_the_table_has_for_it
     assert own.of("old-6") is OLD
 
 
+@pytest.mark.parametrize("pattern", [r"old-7\b", r"^old-7$", r"old\-7"])
+def test_the_signs_of_a_pattern_do_not_hide_what_the_table_has_for_it(pattern: str) -> None:
+    assert families({"pattern": pattern}).of("old-7") == Facts(pattern, words=("low",), limit=5)
+
+
 def test_a_row_for_a_name_that_nobody_knows_keeps_the_rules_of_the_rest() -> None:
     assert families({"pattern": r"mine", "words": ["max"]}).of("mine") == Facts(r"mine", words=("max",), reasons=True)
 

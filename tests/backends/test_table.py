@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,15 @@ def test_every_row_leads_to_a_backend_that_takes_its_options(name: str) -> None:
     parameters = inspect.signature(getattr(importlib.import_module(module), attribute)).parameters
     assert TABLE[name].options <= parameters.keys()
     assert load(name).name == name
+
+
+@pytest.mark.parametrize("name", sorted(set(TABLE) - {"hf"}))
+def test_every_backend_shows_a_prompt_without_credentials(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in [key for key in os.environ if key not in ("PATH", "HOME", "SYSTEMROOT")]:
+        monkeypatch.delenv(variable)
+    model = "us.anthropic.claude-sonnet-4-6" if name == "bedrock" else "m"
+    plan = LLM(f"{name}:{model}").plan("Say hello, please.")
+    assert "Say hello, please." in plan.model_dump_json()
 
 
 def test_an_option_the_row_does_not_have_is_an_error_before_anything_is_imported() -> None:

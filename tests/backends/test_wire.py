@@ -26,7 +26,7 @@ from genkit.errors import (
 from genkit.events import Blocks
 from genkit.policies import Control, Policy
 from genkit.transport import HttpRequest, Transport
-from genkit.types import Done, Event, Features, Message, Request, Response, Settings, TextDelta, Usage
+from genkit.types import Done, Event, Features, Message, Request, Response, Settings, TextDelta, Timeouts, Usage
 from tests.farend import Call, FarEnd, answer
 
 REQUEST = Request(model="m", messages=(Message.user("hi"),))
@@ -240,6 +240,13 @@ def test_an_answer_that_is_something_else_is_a_bad_response_that_quotes_it(ask: 
     assert body.decode() in str(caught.value)
 
 
+@BOTH
+def test_a_byte_order_mark_before_an_answer_is_passed_over(ask: Ask) -> None:
+    with FarEnd(answer(b'\xef\xbb\xbf{"text": "hello"}')) as far:
+        got = ask(Toy(far.url))
+    assert (got[-1].response if isinstance(got, list) else got).text == "hello"
+
+
 @PLAIN
 def test_an_empty_answer_is_a_bad_response(ask: Ask) -> None:
     with FarEnd(answer(b"")) as far, pytest.raises(BadResponse, match="not JSON"):
@@ -250,7 +257,7 @@ def test_an_empty_answer_is_a_bad_response(ask: Ask) -> None:
 @pytest.mark.parametrize("kind", ["text/event-stream", "application/problem+json", "application/octet-stream", "x/y"])
 @pytest.mark.parametrize("cut", [1, 100])
 def test_an_error_in_place_of_a_stream_is_read_whatever_its_content_type(read: Ask, kind: str, cut: int) -> None:
-    body = b'\n{"error": "no credit"}'
+    body = b'\xef\xbb\xbf\n{"error": "no credit"}'
 
     def script(call: Call) -> None:
         call.head(200, {"content-type": kind})
@@ -391,6 +398,113 @@ def test_a_cancelled_task_closes_its_stream_while_it_opens() -> None:
     with FarEnd(script) as far:
         asyncio.run(run(Toy(far.url)))
         assert far.hung_up.wait(2)
+
+
+# ------------------------------------------------------------ what an error may show
+
+SECRET = "SECRET-0123456789"
+
+
+class Keyed(Toy):
+    """Sends a key of some length."""
+
+    def sign(self, wire: WireRequest, content: bytes) -> HttpRequest:
+        return HttpRequest(self.url + wire.path, {"authorization": f"Bearer {SECRET}"}, content)
+
+    def may_wait(self) -> bool:
+        return False
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (401, f"you sent Bearer {SECRET}"),
+        (500, f'<pre>"authorization": "Bearer {SECRET}"</pre>'),
+        (200, f"<html>authorization: Bearer {SECRET}</html>"),
+        (200, f"<html>{'x' * 185}{SECRET}</html>"),
+        (200, f'["{SECRET}"]'),
+        (200, f'{{"txt": "{SECRET}"}}'),
+        (200, f'{{"error": "your key {SECRET} is bad"}}'),
+    ],
+)
+def test_a_credential_that_the_far_end_sends_back_is_not_shown(ask: Ask, status: int, body: str) -> None:
+    with FarEnd(answer(body.encode(), status=status)) as far, pytest.raises(GenkitError) as caught:
+        ask(Keyed(far.url))
+    assert SECRET[:8] not in f"{caught.value} {caught.value!r} {caught.value.code}"
+    assert "***" in str(caught.value)
+
+
+@STREAMED
+def test_a_credential_in_an_error_inside_a_stream_is_not_shown(read: Ask) -> None:
+    error = f'data: {{"error": "your key {SECRET} is bad"}}\n\n'.encode()
+    with FarEnd(streaming(piece("a"), error)) as far, pytest.raises(ServerError, match=r"your key \*\*\* is bad"):
+        read(Keyed(far.url))
+
+
+@BOTH
+def test_a_long_message_of_the_vendor_keeps_its_beginning(ask: Ask) -> None:
+    body = b"It began so. " + b"x" * 5_000_000
+    with FarEnd(answer(body, status=400)) as far, pytest.raises(InvalidRequest, match=r"^It began so\.") as caught:
+        ask(Toy(far.url))
+    assert "... (5,000,013 characters in all)" in str(caught.value)
+    assert len(str(caught.value)) < 2_100
+
+
+@BOTH
+def test_signing_that_takes_too_long_is_a_timeout(ask: Ask) -> None:
+    go = threading.Event()
+
+    class Slow(Toy):
+        def sign(self, wire: WireRequest, content: bytes) -> HttpRequest:
+            go.wait(10)
+            return super().sign(wire, content)
+
+        async def asign(self, wire: WireRequest, content: bytes) -> HttpRequest:
+            await asyncio.sleep(10)
+            return super().sign(wire, content)
+
+    request = REQUEST.model_copy(update={"settings": Settings(timeout=Timeouts(total=0.1))})
+    with FarEnd(answer()) as far, pytest.raises(Timeout, match=r"no credential within 0\.1 s") as caught:
+        ask(Slow(far.url), request)
+    assert (caught.value.phase, caught.value.sent) == ("total", False)
+    go.set()
+
+
+@BOTH
+def test_time_that_signing_takes_is_taken_off_the_total_limit(ask: Ask) -> None:
+    class Slow(Toy):
+        def sign(self, wire: WireRequest, content: bytes) -> HttpRequest:
+            time.sleep(0.3)
+            return super().sign(wire, content)
+
+    request = REQUEST.model_copy(update={"settings": Settings(timeout=Timeouts(total=0.4))})
+    with FarEnd(lambda call: call.hold()) as far:
+        began = time.monotonic()
+        with pytest.raises(Timeout) as caught:
+            ask(Slow(far.url), request)
+    assert 0.35 < time.monotonic() - began < 0.6
+    assert caught.value.phase == "total"
+
+
+def test_a_stream_closed_from_another_thread_while_it_is_signed_ends_its_reader() -> None:
+    go, signing = threading.Event(), threading.Event()
+
+    class Slow(Toy):
+        def sign(self, wire: WireRequest, content: bytes) -> HttpRequest:
+            signing.set()
+            go.wait(10)
+            return super().sign(wire, content)
+
+    stream = Slow("http://127.0.0.1:1").stream(REQUEST)
+    closer = threading.Thread(target=lambda: (signing.wait(5), stream.close()))  # type: ignore[attr-defined]  # a WireStream
+    closer.start()
+    began = time.monotonic()
+    with pytest.raises(StreamClosed):
+        next(stream)
+    assert time.monotonic() - began < 2
+    closer.join()
+    go.set()
 
 
 def test_a_plan_shows_the_request_without_the_credential_and_sends_nothing() -> None:

@@ -5,10 +5,14 @@ Every case goes through `LLM.plan` of every backend: the very request that would
 
 from __future__ import annotations
 
+import atexit
 import json
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,6 +44,11 @@ class Target:
         """Return the backend, without a credential."""
         return load(self.backend, **dict(self.options))
 
+    @property
+    def asked(self) -> str:
+        """The model that is asked: for a model on this machine a tiny one, made on the spot."""
+        return _checkpoint() if self.backend == "hf" else self.model
+
 
 TARGETS = (
     Target("OpenAI, Responses", "openai", "gpt-4.1", (("api", "responses"),)),
@@ -52,8 +61,18 @@ TARGETS = (
     Target("Vertex AI", "vertex", "gemini-2.5-pro"),
     Target("Bedrock, Nova", "bedrock", "amazon.nova-lite-v1:0"),
     Target("Bedrock, Claude", "bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+    Target("a model on this machine, by its chat template", "hf", "/path/to/checkpoint"),
     Target("the mock", "mock", "mock"),
 )
+
+
+@cache
+def _checkpoint() -> str:
+    from tests.tiny import checkpoint
+
+    directory = tempfile.mkdtemp(prefix="genkit-fidelity-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return str(checkpoint(directory))
 
 
 class SilentLoss(AssertionError):
@@ -80,10 +99,10 @@ def judge(case: Case, target: Target, backend: Backend) -> Outcome:
         SilentLoss: If it is neither in the request nor reported.
     """
     try:
-        plan = _plan(backend, case.request(target.model))
+        plan = _plan(backend, case.request(target.asked))
     except GenkitError as error:
         return Outcome("error", (error.message,))
-    told = _told(plan, _quiet_plan(backend, case.request(target.model, control=True)))
+    told = _told(plan, _quiet_plan(backend, case.request(target.asked, control=True)))
     if told:
         kinds = [warning.kind for warning in told]
         verdict: Verdict = "error" if "error" in kinds else "reported" if "dropped" in kinds else "converted"
@@ -122,7 +141,7 @@ def _check_expressed(case: Case, target: Target, plan: Plan, backend: Backend) -
         if mark not in body:
             raise SilentLoss(f"{where}: {mark[:60]!r} is not in the body, and nothing is reported: {body}")
     if case.compared:
-        control = _plan(backend, case.request(target.model, control=True))
+        control = _plan(backend, case.request(target.asked, control=True))
         if (control.body, control.url) == (plan.body, plan.url):
             raise SilentLoss(f"{where}: the request is the same without it, and nothing is reported: {body}")
 

@@ -86,3 +86,10 @@ def test_a_policy_below_sees_only_its_own_targets_attempts(way: Way) -> None:
     first, second = Watch(Scripted(failure())), Watch(Scripted(answer()))
     way(fallback(first, second))
     assert (first.outcomes, second.outcomes) == (["failed"], ["completed"])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_target_that_is_asked_for_the_requests_own_model_is_named_with_it(way: Way) -> None:
+    targets = Target(Scripted(failure()), None, "acme"), Target(Scripted(answer()), "other", "else")
+    [warning] = way(Fallback(*targets)).warnings
+    assert (warning.subject, warning.message.rpartition("; ")[2]) == ("acme:m", "else:other answered")

@@ -17,7 +17,7 @@ from genkit.events import replay
 from genkit.policies import Control, Fallback, Limit, Policy, Retry, Target
 from genkit.policies.streams import estimate
 from genkit.types import Done, Event, Request, Response, TextDelta, Usage
-from tests.policies.backends import REQUEST, Scripted, Watch, answer, failure
+from tests.policies.backends import REQUEST, WAYS, Scripted, Watch, answer, failure
 
 
 def full_stack(backend: Any) -> tuple[Watch, Watch]:
@@ -304,3 +304,16 @@ def test_leaving_at_the_last_event_still_closes_the_backend() -> None:
             break
     live.close()
     assert backend.closed_streams == 1
+
+
+class Failing(Watch):
+    def settle(self, attempt: Any) -> None:
+        raise RuntimeError("disk full")
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("after", [0, 2])
+def test_an_observer_that_fails_does_not_hide_the_error_of_the_call(way: Any, after: int) -> None:
+    with pytest.raises(ServerError) as caught:
+        way(Failing(Scripted(failure(), after=after)))
+    assert caught.value.__notes__ == ["an observer of the call failed too: RuntimeError: disk full"]

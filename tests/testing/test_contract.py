@@ -40,6 +40,19 @@ BROKEN = [
         "test_a_setting_is_honoured_or_reported",
     ),
     (
+        "a plan without the prompt",
+        "def plan(self, request, *, stream=False): return changed(super().plan(request), body={})",
+        "test_a_plan_shows_the_prompt",
+    ),
+    (
+        "a check that says nothing",
+        """
+    def features(self, model): return changed(super().features(model), settings=frozenset({'timeout'}))
+    def check(self, request): return ()
+        """,
+        "test_a_check_tells_what_becomes_of_a_setting",
+    ),
+    (
         "a declared setting that is dropped",
         "def generate(self, request): return Mock(features=Features()).generate(request)",
         "test_a_setting_is_honoured_or_reported",

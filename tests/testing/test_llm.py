@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -53,6 +54,15 @@ def test_failures_are_retried_as_a_users_are(mock_llm):
     mock_llm.reply("hi")
     assert mock_llm.generate("q").text == "hi"
     assert len(mock_llm.calls) == 3
+
+
+def test_limits_do_not_wait_either(mock_llm):
+    llm = mock_llm.with_(requests_per_minute=1)
+    mock_llm.fail(RateLimited("slow down", retry_after=30))
+    mock_llm.reply("hi", "there")
+    started = time.monotonic()
+    assert [llm.generate("q").text, llm.generate("q").text] == ["hi", "there"]
+    assert time.monotonic() - started < 1
 
 
 def test_more_failures_than_retries_are_raised(mock_llm):

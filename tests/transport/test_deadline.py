@@ -108,6 +108,18 @@ class TestTimeouts:
                 _read_events(stream)
         assert caught.value.phase == "total"
 
+    def test_chunks_that_have_arrived_already_do_not_extend_a_limit(self, engine: Engine) -> None:
+        def script(call: Call) -> None:
+            call.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 2_000)
+            call.end()
+
+        with FarEnd(script) as far:
+            stream = engine.open(far.url, Timeouts(total=0.2))
+            time.sleep(0.3)
+            with pytest.raises(errors.Timeout) as caught:
+                list(stream)
+        assert caught.value.phase == "total"
+
     def test_the_total_limit_ends_a_call_that_waits(self, engine: Engine) -> None:
         with FarEnd(lambda call: call.hold()) as far, pytest.raises(errors.Timeout) as caught:
             engine.send(far.url, Timeouts(total=0.1))
@@ -149,6 +161,13 @@ class TestTimeouts:
         with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(errors.Timeout) as caught:
             engine.send(f"https://127.0.0.1:{silent.getsockname()[1]}", Timeouts(connect=0.15))
         assert (caught.value.phase, caught.value.sent) == ("connect", False)
+        assert "connected, but no TLS within 0.15 s" in str(caught.value)
+
+    def test_a_tunnel_that_does_not_come_about_is_not_taken_for_a_handshake(self, engine: Engine) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            engine.use(proxy=f"http://127.0.0.1:{silent.getsockname()[1]}")
+            with pytest.raises(errors.Timeout, match=r"no connection within 0\.15 s"):
+                engine.send("https://127.0.0.1:1", Timeouts(connect=0.15))
 
     def test_a_server_that_does_not_read_a_large_body_is_a_timeout(self, engine: Engine) -> None:
         with socket.create_server(("127.0.0.1", 0)) as deaf, pytest.raises(errors.Timeout) as caught:

@@ -182,6 +182,17 @@ def test_a_wrong_certificate_is_connection_failed(foreign: Engine, server_tls: A
     with FarEnd(answer(), tls=server_tls) as far, pytest.raises(errors.ConnectionFailed, match="TLS") as caught:
         foreign.send(far.url)
     assert not caught.value.sent
+    assert not caught.value.retryable
+
+
+def test_an_answer_that_says_twice_where_it_ends_is_a_bad_response(foreign: Engine) -> None:
+    def script(call: Call) -> None:
+        call.head(200, {"content-length": "2"})
+        call.chunk(b"{}")
+        call.end()
+
+    with FarEnd(script) as far, pytest.raises(errors.BadResponse, match="content-length and a transfer-encoding"):
+        foreign.send(far.url)
 
 
 def test_a_connection_closed_without_an_answer_is_connection_failed(foreign: Engine) -> None:

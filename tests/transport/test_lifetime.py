@@ -7,6 +7,7 @@ import contextlib
 import gc
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import textwrap
@@ -19,9 +20,11 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+import trustme
 
 from genkit import errors
 from genkit.transport import Abort, HttpRequest, Transport, aio
+from genkit.transport.timer import Timer
 from genkit.types import Timeouts
 from tests.farend import Call, FarEnd, answer
 
@@ -250,13 +253,13 @@ class TestClosingFromElsewhere:
     def test_a_cancellation_in_the_moment_of_the_time_limit_stays_one(self) -> None:
         async def main(url: str) -> None:
             call = asyncio.create_task(Transport().asend(HttpRequest(url, {}), Timeouts(first=0.05)))
-            ring = aio._Timer._ring
+            ring = Timer._ring
 
-            def ring_and_cancel(timer: aio._Timer) -> None:
+            def ring_and_cancel(timer: Timer) -> None:
                 ring(timer)
                 call.cancel()
 
-            with patch.object(aio._Timer, "_ring", ring_and_cancel), pytest.raises(asyncio.CancelledError):
+            with patch.object(Timer, "_ring", ring_and_cancel), pytest.raises(asyncio.CancelledError):
                 await call
             assert call.cancelling() == 1
 
@@ -426,11 +429,27 @@ class TestExit:
             "stream = asyncio.run(transport.aopen(request, limits))",
             # Exit functions run in reverse order: the transport's before this one.
             "loop = asyncio.new_event_loop(); atexit.register(loop.close); loop.run_until_complete(ask())",
+            "loop = asyncio.new_event_loop(); loop.run_until_complete(ask()); loop.close()",
+            "loop = asyncio.new_event_loop(); loop.run_until_complete(ask()); loop.close(); asyncio.run(ask())",
         ],
     )
     def test_a_transport_never_closed_leaves_no_warning_at_exit(self, code: str) -> None:
         with FarEnd(stream_of(EVENT, EVENT)) as far:
             _run(f"{PRELUDE}\n    {code}", far.url)
+
+    def test_a_loop_closed_without_notice_leaves_no_warning_under_tls(
+        self, authority: trustme.CA, server_tls: ssl.SSLContext, tmp_path: Path
+    ) -> None:
+        code = """
+            transport = Transport(ca=sys.argv[2])
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(ask())
+            loop.close()
+        """
+        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+        with FarEnd(answer(), tls=server_tls) as far:
+            url = f"https://localhost:{far.port}/"
+            _run(textwrap.dedent(PRELUDE) + textwrap.dedent(code), url, str(tmp_path / "ca.pem"))
 
     def test_a_stream_left_open_in_a_loop_leaves_no_warning_at_exit(self) -> None:
         code = """

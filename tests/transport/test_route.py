@@ -331,6 +331,7 @@ class TestCertificates:
         with FarEnd(answer(), tls=server_tls) as far, pytest.raises(errors.ConnectionFailed, match="ca='") as caught:
             engine.send(far.url)
         assert not caught.value.sent
+        assert not caught.value.retryable
         assert not far.requests
         assert caught.value.__cause__ is not None
 
@@ -356,6 +357,7 @@ class TestCertificates:
                 engine.send(f"https://localhost:{plain.getsockname()[1]}/", Timeouts(connect=2))
             server.join(5)
         assert not caught.value.sent
+        assert caught.value.retryable
 
     @pytest.mark.parametrize("form", ["file", "path", "context"])
     def test_certificates_given_by_the_caller_are_trusted(

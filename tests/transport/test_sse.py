@@ -135,6 +135,26 @@ def test_a_line_of_a_megabyte_takes_linear_time(piece: int) -> None:
     assert large < 30 * small + 0.05
 
 
+def test_an_event_of_many_lines_takes_linear_time() -> None:
+    def seconds(lines: int) -> float:
+        began = time.process_time()
+        ((_, data, _),) = parse(*[b"data: x\n"] * lines, b"\n")
+        assert len(data) == 2 * lines - 1
+        return time.process_time() - began
+
+    small = min(seconds(5_000) for _ in range(3))
+    large = min(seconds(40_000) for _ in range(3))
+    assert large < 30 * small + 0.05
+
+
+def test_the_size_of_an_event_does_not_count_towards_the_next_one() -> None:
+    parser = SSEParser(max_event_bytes=10)
+    for _ in range(3):
+        assert parser.feed(b"data: 01234\ndata: ") == []
+        assert [event.data for event in parser.feed(b"6789\n\ndata: 0")] == [b"01234\n6789"]
+        assert [event.data for event in parser.feed(b"1234567\n\n")] == [b"01234567"]
+
+
 @pytest.mark.parametrize(
     "chunks",
     [

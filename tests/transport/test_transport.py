@@ -20,6 +20,7 @@ import pytest
 
 from genkit import errors
 from genkit.transport import HttpRequest, Transport
+from genkit.transport.messages import masked, masked_bytes
 from genkit.types import Timeouts
 from tests.farend import Call, FarEnd, answer
 
@@ -178,6 +179,40 @@ class TestRefusals:
         ):
             engine.send(far.url, Timeouts(first=2))
 
+    @pytest.mark.parametrize("wire", [b"SSH-2.0-OpenSSH_9\r\n", b"220 mail.example ESMTP\r\n", b"\x15\x03\x01"])
+    def test_a_server_of_another_kind_that_hangs_up_is_a_bad_response_too(self, engine: Engine, wire: bytes) -> None:
+        with (
+            FarEnd(lambda call: (call.send(wire), call.hang_up())) as far,
+            pytest.raises(errors.BadResponse, match="does not speak HTTP") as caught,
+        ):
+            engine.send(far.url, Timeouts(first=2))
+        assert "\n" not in str(caught.value)
+
+    def test_a_server_of_another_kind_is_not_waited_for(self, engine: Engine) -> None:
+        with (
+            FarEnd(lambda call: (call.send(b"SSH-2.0-OpenSSH_9\r\n"), call.hold())) as far,
+            pytest.raises(errors.BadResponse, match="does not speak HTTP"),
+        ):
+            engine.send(far.url, Timeouts(first=2))
+
+    def test_an_answer_that_comes_byte_by_byte_is_read(self, engine: Engine) -> None:
+        def script(call: Call) -> None:
+            for byte in b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n":
+                call.send(bytes([byte]))
+                call.sleep(0.001)
+
+        with FarEnd(script) as far:
+            assert engine.send(far.url).status == 200
+
+    def test_an_answer_that_says_twice_where_it_ends_is_a_bad_response(self, engine: Engine) -> None:
+        def script(call: Call) -> None:
+            call.head(200, {"content-length": "2"})
+            call.chunk(b"{}")
+            call.end()
+
+        with FarEnd(script) as far, pytest.raises(errors.BadResponse, match="does not speak HTTP"):
+            engine.send(far.url)
+
     def test_a_malformed_chunk_is_a_bad_response(self, engine: Engine) -> None:
         with (
             FarEnd(lambda call: (call.head(), call.chunk(b"ok"), call.send(b"zz\r\nboom"), call.hold())) as far,
@@ -196,6 +231,15 @@ class TestRefusals:
 
 
 class TestBrokenConnections:
+    def test_what_a_library_says_of_it_stands_on_one_line(self, engine: Engine) -> None:
+        with (
+            FarEnd(lambda call: (call.head(length=9), call.send(b"short"), call.hang_up())) as far,
+            pytest.raises(errors.ConnectionFailed) as caught,
+        ):
+            engine.send(far.url)
+        assert "\n" not in str(caught.value)
+        assert "400" not in str(caught.value).replace(str(far.port), "")
+
     def test_a_refused_connection_is_connection_failed_and_nothing_was_sent(self, engine: Engine) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
@@ -368,6 +412,22 @@ class TestValues:
         request = HttpRequest(f"https://u:{secret}@h/p?key={secret}", dict.fromkeys(names, secret), secret.encode())
         assert secret not in repr(request)
         assert re.search(r"h/p\?", repr(request))
+
+    def test_the_repr_of_a_request_shows_no_value_that_is_not_known_to_be_harmless(self) -> None:
+        names = ["ocp-apim-subscription-key", "cf-access-client-secret", "x-amz-signature", "x-sig", "X-Session"]
+        request = HttpRequest("http://h/p?sid=SECRET&alt=sse&SECRET#SECRET", dict.fromkeys(names, "SECRET"))
+        assert "SECRET" not in repr(request)
+        assert "http://h/p?sid=***&alt=sse&***," in repr(request)
+        assert all(f"{name!r}: '***'" in repr(request) for name in names)
+        assert "'accept': 'a/b'" in repr(HttpRequest("http://h", {"accept": "a/b"}))
+
+    def test_the_secrets_of_a_request_are_taken_out_of_what_quotes_it(self) -> None:
+        headers = {"authorization": "Bearer 1234567890", "x-short": "ordinary", "x-tiny": "word", "accept": "text/html"}
+        request = HttpRequest("http://h/?key=abc%2Fdefgh&alt=eventstream", headers)
+        said = "Bearer 1234567890 or 1234567890, abc/defgh or abc%2Fdefgh; word text/html eventstream"
+        shown = "*** or ***, *** or ***; word text/html eventstream"
+        assert masked(said, request.secrets()) == shown
+        assert masked_bytes(said.encode(), request.secrets()) == shown.encode()
 
     def test_two_connections_settings_exclude_a_client(self) -> None:
         with pytest.raises(errors.ConfigError, match="http_client"):

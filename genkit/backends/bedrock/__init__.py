@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from ...errors import BadResponse, GenkitError
 from ...media import policy_of
-from ...transport import HttpRequest, Transport
+from ...transport import MAX_BYTES, HttpRequest, Transport
 from ...transport.eventstream import EventStreamParser
 from ...transport.messages import target_of
 from ...types import Embeddings, EmbedRequest, Features, FetchPolicy, Media, Request, Response
@@ -63,6 +63,7 @@ class Bedrock(WireBackend):
         proxy: A proxy for every host; see `Transport`.
         ca: Certificates to trust; see `Transport`.
         headers: Further headers of every request.
+        max_bytes: Longest answer to read, in bytes.
         fetch: What may be fetched, since AWS fetches nothing but from its own S3; False for nothing.
         families: What models can do, before the table of `models`: mappings with a `pattern` for model ids and any
             attributes of `models.Family`; `like` names the model that the others are taken from.
@@ -85,11 +86,12 @@ class Bedrock(WireBackend):
         proxy: str | None = None,
         ca: str | os.PathLike[str] | ssl.SSLContext | None = None,
         headers: Mapping[str, str] | None = None,
+        max_bytes: int = MAX_BYTES,
         fetch: FetchPolicy | bool = True,
         families: Iterable[Mapping[str, Any]] = (),
     ) -> None:
         self.name = name
-        self.transport = Transport(proxy=proxy, ca=ca, http_client=http_client)
+        self.transport = Transport(proxy=proxy, ca=ca, http_client=http_client, max_bytes=max_bytes)
         self.fetch = policy_of(fetch, backend=name)
         self._families = Families(families, backend=name)
         self._signer = Signer()
@@ -195,6 +197,10 @@ class Bedrock(WireBackend):
         return self._http(wire, content, place, identity)
 
     @override
+    def may_wait(self) -> bool:
+        return self._connection.may_wait()
+
+    @override
     async def asign(self, wire: WireRequest, content: bytes) -> HttpRequest:
         place = await self._connection.aplace(wire.model)
         identity = "" if self._connection.authorized() else await self._connection.aidentity()
@@ -230,12 +236,13 @@ class Bedrock(WireBackend):
     @override
     def embed(self, request: EmbedRequest) -> Embeddings:
         wires = embeddings.encode(request, backend=self.name)
-        return embeddings.join([self._vectors(wire, *self.exchange(wire)) for wire in wires])
+        return self.measured(request, embeddings.join([self._vectors(wire, *self.exchange(wire)) for wire in wires]))
 
     @override
     async def aembed(self, request: EmbedRequest) -> Embeddings:
         wires = embeddings.encode(request, backend=self.name)
-        return embeddings.join([self._vectors(wire, *await self.aexchange(wire)) for wire in wires])
+        found = embeddings.join([self._vectors(wire, *await self.aexchange(wire)) for wire in wires])
+        return self.measured(request, found)
 
     def _vectors(self, wire: WireRequest, data: JSON, exchange: Exchange) -> Embeddings:
         return embeddings.decode(wire, data, exchange, backend=self.name)

@@ -6,7 +6,7 @@ key nor keys in the environment will do: a profile, SSO, a role, a container, an
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import inspect
 import os
 import re
@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from ...errors import AuthenticationFailed, ConfigError, GenkitError, MissingCredential, MissingExtra
-from ...transport.messages import quoted_url
+from ...transport.messages import is_public, quoted_url
+from ...transport.waiting import in_thread
 from .signing import Keys
 
 __all__ = ["Connection", "Identity", "Place"]
@@ -42,7 +43,6 @@ _DOMAINS = (
     ("us-isof-", "csp.hci.ic.gov"),
     ("eu-isoe-", "cloud.adc-e.uk"),
 )
-_SECRET_NAME = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
 _HOW_TO_SIGN_IN = (
     f"set {_BEARER}, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run aws configure or aws sso login, or pass "
     "api_key=, profile= or session="
@@ -159,7 +159,7 @@ class Connection:
         quick = self.place(model, strict=False)
         if not quick.region.startswith("<") or (self._base and self.bearer()):
             return quick
-        return await asyncio.to_thread(self.place, model)
+        return await in_thread(functools.partial(self.place, model), name="genkit-credential")
 
     def _client_region(self) -> str | None:
         return None if self._client is None else self._client.meta.region_name
@@ -213,7 +213,13 @@ class Connection:
             return ready
         if self._credentials is not None and not _may_block(self._credentials):
             return self._frozen(self._credentials)
-        return await asyncio.to_thread(self.identity)
+        return await in_thread(self.identity, name="genkit-credential")
+
+    def may_wait(self) -> bool:
+        """Whether `identity` may have to ask a function, or to find or refresh credentials."""
+        if self.authorized() or self._at_hand() is not None:
+            return False
+        return self._credentials is None or _may_block(self._credentials)
 
     def bearer(self) -> bool:
         """Return whether an API key is sent in place of a signature."""
@@ -324,7 +330,8 @@ class Connection:
     def placeholders(self, place: Place) -> dict[str, str]:
         """Return the headers that would authorize, with names where secrets would stand."""
         shown = {
-            name: f"<headers[{name!r}]>" if _SECRET_NAME.search(name) else value for name, value in self.headers.items()
+            name: value if is_public(name) or not value else f"<headers[{name!r}]>"
+            for name, value in self.headers.items()
         }
         if self.authorized():
             return shown

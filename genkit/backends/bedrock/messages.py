@@ -166,7 +166,10 @@ class Conversation:
             others.insert(0, {"text": _WITH_DOCUMENT})
         self._add("user", results)
         kinds = {kind for block in others for kind in block} - {"cachePoint"}
-        if results and not kinds <= self._family.beside_results:
+        beside = self._family.beside_results
+        if "pdf" in beside and all(block["document"]["format"] == "pdf" for block in others if "document" in block):
+            beside |= {"document"}
+        if results and not kinds <= beside:
             why = f"this model takes no {sorted(kinds)} beside results; {_FILLER!r} of the assistant's goes between"
             self._losses.lose("tool_result", why, kind="changed")
             self._add("assistant", [{"text": _FILLER}])

@@ -55,7 +55,7 @@ class Family:
         media: Kinds of media that a user's turn may hold.
         s3: Whether media may lie in S3.
         result_media: Kinds of media that a tool's result may hold.
-        beside_results: Kinds of content that may share a turn with tool results.
+        beside_results: Kinds of content that may share a turn with tool results; "pdf" is a document of that form only.
         status: Whether a tool's result says if it failed.
         leads: Whether a conversation may begin with the model's turn.
         prefill: Whether it may end with the model's turn, which the answer then goes on with.
@@ -114,7 +114,9 @@ _CLAUDE = Family(
     schema="native",
     media=_READABLE,
     result_media=_READABLE,
-    beside_results=frozenset({"text", "image"}),
+    # Recorded traffic, read 2026-11-25: a PDF is taken there, while documents of other formats are refused
+    # (github.com/pydantic/pydantic-ai/pull/6098).
+    beside_results=frozenset({"text", "image", "pdf"}),
     leads=True,
     thinks="adaptive",
     efforts=("low", "medium", "high", "xhigh", "max"),
@@ -203,17 +205,17 @@ def _like(family: Family, pattern: str, **facts: Any) -> Family:
 
 
 FAMILIES: tuple[Family, ...] = (
-    _like(_CLAUDE_3, r"anthropic\.claude-(v2|instant)", tools=False, schema=None, media=frozenset({"document"})),
+    _like(_CLAUDE_3, r"anthropic\.claude-(v2|instant)\b", tools=False, schema=None, media=frozenset({"document"})),
     _like(_CLAUDE_3, r"anthropic\.claude-3-5-haiku", cache=_EVERYWHERE, counts=True),
     _like(_CLAUDE_3, r"anthropic\.claude-3-5-sonnet-20241022", cache=_EVERYWHERE, counts=True),
-    _like(_CLAUDE_4, r"anthropic\.claude-3-7"),
+    _like(_CLAUDE_4, r"anthropic\.claude-3-7\b"),
     _like(_CLAUDE_3, r"anthropic\.claude-3-"),
-    _like(_CLAUDE_45, r"anthropic\.claude-opus-4-1", strict=False, schema="tool", ttls=_NONE),
-    _like(_CLAUDE_45, r"anthropic\.claude-(sonnet|opus|haiku)-4-5"),
+    _like(_CLAUDE_45, r"anthropic\.claude-opus-4-1\b", strict=False, schema="tool", ttls=_NONE),
+    _like(_CLAUDE_45, r"anthropic\.claude-(sonnet|opus|haiku)-4-5\b"),
     # Nobody can begin an answer for these. Four words of effort; a budget is still taken.
     _like(
         _CLAUDE,
-        r"anthropic\.claude-(sonnet|opus|haiku)-4-6",
+        r"anthropic\.claude-(sonnet|opus|haiku)-4-6\b",
         efforts=("low", "medium", "high", "max"),
         sampling="one",
         fields={"top_k": "top_k"},
@@ -237,16 +239,18 @@ FAMILIES: tuple[Family, ...] = (
         cache=_NONE,
         ttls=_NONE,
     ),
-    _like(_LLAMA, r"meta\.llama(2|3-8b|3-70b)", tools=False, media=frozenset({"document"})),
+    _like(_LLAMA, r"meta\.llama(2|3-8b|3-70b)\b", tools=False, media=frozenset({"document"})),
     _like(_LLAMA, r"meta\.llama3-2-(1b|3b)", tools=False, media=_NONE),
-    _like(_LLAMA, r"meta\.llama3-[13]", media=frozenset({"document"})),
+    _like(_LLAMA, r"meta\.llama3-[13]\b", media=frozenset({"document"})),
     _LLAMA,
     _like(_MISTRAL, r"mistral\.mi(s|x)tral-\d", tools=False, schema=None, system=False, media=frozenset({"document"})),
+    # Recorded traffic, read 2026-11-25: Bedrock's own long ids are taken back.
+    _like(_MISTRAL, r"mistral\.pixtral-large", tool_id_length=None),
     _like(_MISTRAL, r"mistral\.mistral-small", media=_NONE, choices=frozenset({"any"})),
     _like(_MISTRAL, r"mistral\.(mistral-large-3|ministral-3|magistral|voxtral)", schema="native"),
     _MISTRAL,
     Family(
-        r"cohere\.command-r",
+        r"cohere\.command-r\b",
         maker="cohere",
         choices=_NONE,
         schema=None,
@@ -261,7 +265,7 @@ FAMILIES: tuple[Family, ...] = (
         source=_PARAMETERS,
     ),
     Family(
-        r"ai21\.jamba-1-5",
+        r"ai21\.jamba-1-5\b",
         maker="ai21",
         choices=_NONE,
         schema=None,
@@ -281,7 +285,7 @@ FAMILIES: tuple[Family, ...] = (
         source=_PARAMETERS,
     ),
     Family(r"writer\.", maker="writer", choices=_NONE, schema=None, beside_results=_NONE, status=False),
-    _like(_OPEN, r"deepseek\.r1", maker="deepseek", tools=False, schema=None, thinks="always"),
+    _like(_OPEN, r"deepseek\.r1\b", maker="deepseek", tools=False, schema=None, thinks="always"),
     _like(_OPEN, r"moonshot(ai)?\..*thinking", maker="moonshot", thinks="always", result_media=_NONE),
     _like(_OPEN, r"qwen\.", maker="qwen", leads=True),
     _OPEN,

@@ -24,7 +24,7 @@ from typing_extensions import override
 
 from ...errors import BadResponse, GenkitError
 from ...media import policy_of
-from ...transport import HttpRequest, Transport
+from ...transport import MAX_BYTES, HttpRequest, Transport
 from ...types import Embeddings, EmbedRequest, Features, FetchPolicy, Media, Request, Response
 from ..wire import Decoder, Exchange, WireBackend, WireRequest
 from . import answers, embeddings, failures
@@ -61,6 +61,7 @@ class Google(WireBackend):
         proxy: A proxy for every host; see `Transport`.
         ca: Certificates to trust; see `Transport`.
         headers: Further headers of every request.
+        max_bytes: Longest answer to read, in bytes.
         fetch: What may be fetched where the vendor does not fetch it by itself; False for nothing.
         api_version: The API's version; else GOOGLE_GENAI_API_VERSION, else "v1beta" ("v1beta1" on Vertex AI).
         families: Rows of the table of model families, as mappings, to be looked at before genkit's own.
@@ -85,6 +86,7 @@ class Google(WireBackend):
         proxy: str | None = None,
         ca: str | os.PathLike[str] | ssl.SSLContext | None = None,
         headers: Mapping[str, str] | None = None,
+        max_bytes: int = MAX_BYTES,
         fetch: FetchPolicy | bool = True,
         api_version: str | None = None,
         families: Sequence[Mapping[str, Any]] | None = None,
@@ -94,7 +96,7 @@ class Google(WireBackend):
     ) -> None:
         self.name = name
         self.vendor: Vendor = vendor or ("vertex" if name == "vertex" else "google")
-        self.transport = Transport(proxy=proxy, ca=ca, http_client=http_client)
+        self.transport = Transport(proxy=proxy, ca=ca, http_client=http_client, max_bytes=max_bytes)
         self.fetch = policy_of(fetch, backend=name)
         self._families = Families(families, name=name)
         self._connection = Connection(
@@ -187,6 +189,10 @@ class Google(WireBackend):
         return self._http(wire, content, headers)
 
     @override
+    def may_wait(self) -> bool:
+        return self._connection.may_wait()
+
+    @override
     async def asign(self, wire: WireRequest, content: bytes) -> HttpRequest:
         return self._http(wire, content, await self._connection.aheaders())
 
@@ -228,12 +234,14 @@ class Google(WireBackend):
 
     @override
     def embed(self, request: EmbedRequest) -> Embeddings:
-        return embeddings.join([self._vectors(wire, *self.exchange(wire)) for wire in self._embedding(request)])
+        found = embeddings.join([self._vectors(wire, *self.exchange(wire)) for wire in self._embedding(request)])
+        return self.measured(request, found)
 
     @override
     async def aembed(self, request: EmbedRequest) -> Embeddings:
         wires = self._embedding(request)
-        return embeddings.join([self._vectors(wire, *await self.aexchange(wire)) for wire in wires])
+        found = embeddings.join([self._vectors(wire, *await self.aexchange(wire)) for wire in wires])
+        return self.measured(request, found)
 
     def _embedding(self, request: EmbedRequest) -> list[WireRequest]:
         resource = self._connection.resource(request.model)

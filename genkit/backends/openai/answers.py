@@ -15,6 +15,7 @@ from ...errors import BadResponse
 from ...events import Block, Blocks, load_json
 from ...types import (
     Audio,
+    CallWarning,
     Candidate,
     Event,
     Finish,
@@ -29,7 +30,7 @@ from ...types import (
 )
 from ..wire import Exchange, WireRequest
 from . import failures
-from .calls import is_whole, keep_more, keep_wording, written
+from .calls import Calls, is_whole, keep_more, keep_wording, written
 from .counts import usage
 from .thinking import NAMES, Reasoning
 
@@ -70,7 +71,7 @@ def decode(wire: WireRequest, data: JSON, exchange: Exchange, *, backend: str) -
 
     Raises:
         GenkitError: If the answer is an error in spite of its status 200.
-        BadResponse: If it has no choices.
+        BadResponse: If it has no choices, or one of them is no answer.
     """
     plain = _plain(wire, data, exchange, backend=backend)
     if plain is not None:
@@ -119,10 +120,18 @@ def _plain(wire: WireRequest, data: JSON, exchange: Exchange, *, backend: str) -
 
 
 class Decoder:
-    """Turns the chunks of one stream into events, and a whole answer as if it were one big chunk."""
+    """Turns the chunks of one stream into events, and a whole answer as if it were one big chunk.
 
-    def __init__(self, wire: WireRequest, *, backend: str) -> None:
+    Args:
+        wire: The request.
+        backend: Name for answers and errors.
+        terminated: Whether the far end is known to end every stream with "[DONE]", so that one without it broke off.
+    """
+
+    def __init__(self, wire: WireRequest, *, backend: str, terminated: bool = False) -> None:
         self.finished = False
+        self._terminated = terminated
+        self._ended = False
         self._wire = wire
         self._backend = backend
         self._answers: dict[int, _Answer] = {}
@@ -135,9 +144,9 @@ class Decoder:
 
     @property
     def complete(self) -> bool:
-        """Whether the terminator, or every answer's reason to finish, was seen."""
-        if self.finished:
-            return True
+        """Whether the terminator was seen, or every answer's reason to finish where that has to do."""
+        if self.finished or self._terminated:
+            return self.finished
         wanted = self._wire.body.get("n") or 1
         answers = self._answers.values()
         return len(answers) >= wanted and all(answer.finish is not None for answer in answers)
@@ -177,8 +186,8 @@ class Decoder:
         return self.take(chunk, None)
 
     def _done(self) -> Sequence[Event]:
-        if not self._answers:
-            raise BadResponse("the stream ended without an answer: it had no choices", sent=True)
+        if not any(answer.began for answer in self._answers.values()):
+            raise BadResponse("the stream ended without an answer: it had no choices, or empty ones", sent=True)
         self.finished = True
         return ()
 
@@ -194,6 +203,8 @@ class Decoder:
         choices = data.get("choices") or []
         if exchange is not None and not choices:
             raise BadResponse("the answer has no choices", sent=True, request_id=request_id)
+        if exchange is not None and (fault := failures.fault(choices)):
+            raise BadResponse(f"the answer {fault}", sent=True, request_id=request_id)
         # Usage may ride on several chunks; it is a running total, so the last one counts.
         self._usage = _object(data.get("usage")) or self._usage
         events: list[Event] = []
@@ -214,7 +225,12 @@ class Decoder:
         return answer
 
     def end(self) -> Sequence[Event]:
-        """Return the ends of the parts that are open."""
+        """Return the ends of the parts that are open.
+
+        Raises:
+            BadResponse: If a tool call never got a name.
+        """
+        self._ended = True
         return [event for answer in self._answers.values() for event in answer.end()]
 
     def response(self, exchange: Exchange) -> Response[Any]:
@@ -237,13 +253,20 @@ class Decoder:
             api=self._wire.api,
             id=self._id,
             request_id=failures.request_id(exchange.headers),
-            warnings=self._wire.warnings,
+            warnings=self._warnings(),
             timing=exchange.timing,
             alternatives=tuple(answer.candidate() for answer in others),
             logprobs=first.token_logprobs(),
             complete=self.complete,
             native=native or None,
         )
+
+    def _warnings(self) -> tuple[CallWarning, ...]:
+        """Return those of the request, and what is missing at the end of a stream without its terminator."""
+        if self.finished or not self._ended or self._usage is not None:
+            return self._wire.warnings
+        note = "the stream ended after its answer, but before its terminator and before any usage"
+        return (*self._wire.warnings, CallWarning(kind="note", subject="usage", message=note))
 
 
 class _Answer:
@@ -253,10 +276,11 @@ class _Answer:
         self.index = index
         self.blocks = Blocks(index)
         self.finish: str | None = None
+        self.began = False
         self.extra: JSON = {}
         self._wire = wire
         self._response_id = response_id
-        self._calls: list[tuple[int | None, str, Block]] = []
+        self._calls = Calls()
         self._logprobs: list[TokenLogprob] | None = None
         self._reasoning = Reasoning()
         self._refused = False
@@ -270,6 +294,7 @@ class _Answer:
         """Take in one choice of a chunk, or of a whole answer."""
         delta = choice.get("delta") or choice.get("message") or {}
         events: list[Event] = []
+        self.began = self.began or bool(delta) or bool(choice.get("finish_reason"))
         if thought := self._reasoning.take(delta, whole=whole):
             self._grow("thinking", thought, events)
         self._content(delta.get("content"), events)
@@ -393,7 +418,7 @@ class _Answer:
         function = call.get("function") or call.get("custom") or {}
         call_id, name = _word(call.get("id")) or "", _word(function.get("name")) or ""
         piece = written(function.get("arguments", function.get("input")))
-        block = self._known(index, call_id, name)
+        block = self._calls.known(index, call_id, name)
         if block is not None and name and not call_id and is_whole(block) and (piece.strip() or name != block.name):
             # Some servers send whole calls, each with the same index and no id.
             block = None
@@ -407,23 +432,9 @@ class _Answer:
         keep_more(block, call, function)
         self._argue(block, piece, events)
 
-    def _known(self, index: int | None, call_id: str, name: str) -> Block | None:
-        """Return the call that a piece belongs to, or None when it begins another one."""
-        found = [(known, block) for at, known, block in reversed(self._calls) if index is None or at == index]
-        if not found:
-            return None
-        # Some servers number every call 0, or none, and tell them apart by id.
-        if call_id and (same := next((block for known, block in found if known == call_id), None)) is not None:
-            return same
-        known, newest = found[0]
-        # Others send a new id with every piece; one without a name goes on with what there is.
-        if not name or not call_id or (not known and index is not None):
-            return newest
-        return None
-
     def _legacy(self, call: JSON, events: list[Event]) -> None:
         """Take in the `function_call` of old, which has no id and is alone."""
-        block = self._known(-1, "", "")
+        block = self._calls.known(-1, "", "")
         if block is None:
             block = self._open_call("", _word(call.get("name")) or "", -1, events)
             block.native = {"type": "function_call"}
@@ -431,13 +442,11 @@ class _Answer:
 
     def _open_call(self, call_id: str, name: str, index: int | None, events: list[Event]) -> Block:
         self._close_last(events)
-        # Two calls with one id could not be answered apart.
-        taken = any(block.id == call_id for _, _, block in self._calls)
-        minted = taken or not call_id
+        minted = not call_id or self._calls.taken(call_id)
         block, start = self.blocks.open("tool_call", id=self._mint() if minted else call_id, name=name)
         block.minted = minted
         block.origin = self._wire.origin
-        self._calls.append((index, call_id, block))
+        self._calls.add(index, call_id, block)
         events.append(start)
         return block
 
@@ -445,7 +454,7 @@ class _Answer:
         """Return an id for a call without one, the same for the same place in the same answer."""
         if not self._response_id:
             return f"call_{uuid.uuid4().hex[:24]}"
-        place = f"{self._response_id} {self.index} {len(self._calls)}"
+        place = f"{self._response_id} {self.index} {len(self._calls.blocks)}"
         return f"call_{hashlib.sha256(place.encode()).hexdigest()[:24]}"
 
     def _argue(self, block: Block, piece: str, events: list[Event]) -> None:
@@ -473,7 +482,9 @@ class _Answer:
             self._audio = None
         if self._reasoning.details:
             self._attach_details(events)
-        for _, _, block in self._calls:
+        for block in self._calls.blocks:
+            if not block.name:
+                raise BadResponse("the answer holds a tool call without a name", sent=True)
             keep_wording(block)
         events += self.blocks.end()
         self._think_otherwise(events, final=True)
@@ -523,7 +534,7 @@ class _Answer:
         if word != "stop":
             return word
         # A call of a tool that was named in the request ends with "stop", and so does a refusal.
-        return "tool_calls" if self._calls else "refused" if self._refused else "stop"
+        return "tool_calls" if self._calls.blocks else "refused" if self._refused else "stop"
 
     def token_logprobs(self) -> tuple[TokenLogprob, ...] | None:
         """Return the log-probabilities of the tokens so far."""

@@ -20,7 +20,7 @@ from .cache import Cache
 from .messages import encode_messages
 from .strict import strictness
 
-__all__ = ["Decoder", "decode", "encode", "merge_extra"]
+__all__ = ["Decoder", "decode", "encode", "lose_tool_settings", "merge_extra"]
 
 JSON = dict[str, Any]
 
@@ -218,8 +218,9 @@ class _Encoding:
         if self.request.tools:
             self.body["tools"] = [_tool(tool, self.service, self.losses) for tool in self.request.tools]
         any_tools = bool(self.request.tools) or "tools" in self.extra or "functions" in self.extra
-        # Without tools both are refused as unknown, and say nothing.
-        if "parallel_tool_calls" in self.given and any_tools:
+        if not any_tools:
+            lose_tool_settings(self.given, self.losses)
+        elif "parallel_tool_calls" in self.given:
             self.body["parallel_tool_calls"] = self.settings.parallel_tool_calls
         choice = self.settings.tool_choice
         if choice is not None and "tool_choice" in self.given:
@@ -293,6 +294,12 @@ def _tool(tool: Tool, service: Service, losses: Losses) -> JSON:
 def _name(tool: Any) -> Any:
     function = tool.get("function") if isinstance(tool, dict) else None
     return function.get("name") if isinstance(function, dict) else None
+
+
+def lose_tool_settings(given: set[str], losses: Losses) -> None:
+    """Report what is said about tools in a request without any: the vendor refuses it there."""
+    for name in sorted(given & {"parallel_tool_calls", "tool_choice"}):
+        losses.lose(name, "the request has no tools")
 
 
 def _check_json_mode(body: JSON, *, backend: str) -> None:

@@ -5,11 +5,9 @@ Nothing is looked up before the first call, and no secret is ever shown.
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import inspect
 import os
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,7 +18,8 @@ from pydantic import SecretStr
 from typing_extensions import override
 
 from ...errors import AuthenticationFailed, ConfigError, GenkitError, MissingCredential
-from ...transport.messages import quoted_url
+from ...transport.messages import is_public, quoted_url
+from ..keys import acalled, called
 from ..services import SERVICES, Service
 from ..tokens import Tokens
 
@@ -28,7 +27,6 @@ __all__ = ["Connection", "Credential", "Place", "TokenSource"]
 
 ENTRA_SCOPE = "https://cognitiveservices.azure.com/.default"
 _ENTRA_VARIABLE = "AZURE_OPENAI_AD_TOKEN"
-_SECRET_NAME = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
 _ENDPOINTS = ("/chat/completions", "/responses", "/embeddings")
 
 
@@ -337,6 +335,12 @@ class Connection:
             self._authorize(headers, place, key)
         return {**headers, **self._headers}
 
+    def may_wait(self) -> bool:
+        """Whether `headers` may have to ask a function, or to fetch a token."""
+        if isinstance(self._key, SecretStr) or (self._key is None and self._client is None and self._tokens is None):
+            return False
+        return not self._authorized() and self._key_at_hand(self.place(strict=False)) is None
+
     def placeholders(self, place: Place) -> dict[str, str]:
         """Return the headers with names where secrets would stand."""
         headers = self._common(place)
@@ -345,9 +349,9 @@ class Connection:
             if key is not None:
                 self._authorize(headers, place, key)
         hidden = {
-            name: f"<headers[{name!r}]>" if _SECRET_NAME.search(name) else value
+            name: f"<headers[{name!r}]>"
             for name, value in {**headers, **self._headers}.items()
-            if name in self._secret_candidates()
+            if name in self._secret_candidates() and value and not is_public(name)
         }
         return {**headers, **self._headers, **hidden}
 
@@ -407,14 +411,7 @@ class Connection:
     def _fetch(self, place: Place) -> tuple[str, bool] | None:
         source = self._key_function()
         if source is not None:
-            key = _called(source, self.name)
-            if inspect.isawaitable(key):
-                _discard(key)
-                raise ConfigError(
-                    "the function that gives the key is asynchronous: use the a-methods, or give one that is not",
-                    backend=self.name,
-                )
-            return self._checked_result(key)
+            return self._checked_result(called(source, self.name))
         if self._adopted is None and self._tokens is not None:
             return self._tokens.get(), True
         self._check_optional(place)
@@ -423,12 +420,7 @@ class Connection:
     async def _afetch(self, place: Place) -> tuple[str, bool] | None:
         source = self._key_function()
         if source is not None:
-            key = _called(source, self.name) if inspect.iscoroutinefunction(source) else None
-            if key is None:
-                key = await asyncio.to_thread(_called, source, self.name)
-            if inspect.isawaitable(key):
-                key = await key
-            return self._checked_result(key)
+            return self._checked_result(await acalled(source, self.name))
         if self._adopted is None and self._tokens is not None:
             return await self._tokens.aget(), True
         self._check_optional(place)
@@ -490,24 +482,6 @@ class Connection:
 
 def _from_environment(names: tuple[str, ...]) -> str | None:
     return next((value for name in names if (value := os.environ.get(name))), None)
-
-
-def _called(source: Callable[[], Any], name: str) -> Any:
-    try:
-        return source()
-    except GenkitError:
-        raise
-    except Exception as error:
-        raise AuthenticationFailed(
-            f"the function that gives the key for {name!r} failed ({type(error).__name__})", backend=name
-        ) from error
-
-
-def _discard(waiting: Any) -> None:
-    """Close a coroutine that nobody will await, so that Python does not complain about it."""
-    close = getattr(waiting, "close", None)
-    if close is not None:
-        close()
 
 
 def _adopt(client: object, name: str) -> _Adopted:

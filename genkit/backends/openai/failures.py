@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from pydantic_core import from_json
-
 from ...errors import (
     AuthenticationFailed,
+    BadResponse,
     ContentBlocked,
     ContextTooLong,
     GenkitError,
@@ -25,9 +24,10 @@ from ...errors import (
     Transient,
     from_status,
 )
-from ..wire import first_words
+from ...events import load_json
+from ..wire import first_words, shortened
 
-__all__ = ["failure", "in_stream", "request_id", "retry_after"]
+__all__ = ["failure", "fault", "in_stream", "request_id", "retry_after"]
 
 JSON = dict[str, Any]
 
@@ -84,6 +84,9 @@ _BY_TYPE: dict[str, type[GenkitError]] = {
     "exceed_context_size_error": ContextTooLong,
     "server_error": ServerError,
     "service_unavailable_error": ServerError,
+    # llama.cpp's and Anthropic's words for a server that has no room now.
+    "unavailable_error": ServerError,
+    "overloaded_error": ServerError,
     "rate_limit_error": RateLimited,
     "rate_limit_exceeded": RateLimited,
     "requests": RateLimited,
@@ -146,6 +149,8 @@ def _inner(error: JSON) -> type[GenkitError] | None:
 def in_stream(error: Any, *, backend: str, request_id: str | None = None) -> GenkitError:
     """Return the error for an error object inside an answer whose HTTP status was 200.
 
+    One that has neither a status nor a known code is `BadResponse`: nothing says that asking again would help.
+
     Args:
         error: The object under "error", the `error` event of Responses, or the `error` of a failed response; some
             services send a bare string.
@@ -162,10 +167,21 @@ def in_stream(error: Any, *, backend: str, request_id: str | None = None) -> Gen
         kind = type(found)
     else:
         kind = _BY_CODE.get(code or "") or _inner(fields) or _BY_TYPE.get(_word(fields.get("type")) or "")
-    kind = kind or ServerError
+    kind = kind or (BadResponse if status is None else ServerError)
     if issubclass(kind, Timeout):
         kind = ServerError
     return kind(message, backend=backend, code=code, status=status, request_id=request_id, sent=True)
+
+
+def fault(choices: Sequence[JSON]) -> str | None:
+    """Return what makes the choices of a whole answer none; None where they are in order."""
+    for choice in choices:
+        said = choice.get("message", choice.get("delta"))
+        # Azure leaves the message of a filtered answer out.
+        if not said and choice.get("finish_reason") != "content_filter":
+            return "has a choice without a message"
+    indices = [choice["index"] for choice in choices if isinstance(choice.get("index"), int)]
+    return "has two choices of one number" if len(set(indices)) < len(indices) else None
 
 
 def _status(fields: JSON) -> int | None:
@@ -214,7 +230,7 @@ def _number(value: str) -> float | None:
 def _read(body: bytes) -> tuple[JSON, str]:
     """Return the error object of a body, and its message; both empty where there is none."""
     try:
-        data = from_json(body)
+        data = load_json(body)
     except ValueError:
         return {}, ""
     # One compatible route wraps its error in a list.
@@ -237,7 +253,7 @@ def _text(value: object) -> str:
     """Return a message as text; servers built on FastAPI send a list of findings."""
     if isinstance(value, str):
         return value
-    return "" if value is None else str(value)[:500]
+    return "" if value is None else shortened(str(value), 500)
 
 
 def _word(value: object) -> str | None:

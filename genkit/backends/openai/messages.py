@@ -29,6 +29,7 @@ from ..base import Losses
 from ..history import mended
 from ..services import Service
 from .cache import Cache
+from .calls import lose_form
 from .models import Family
 
 __all__ = ["encode_messages", "takes_no_url"]
@@ -153,7 +154,7 @@ class _Conversation:
     def _system(self, message: Message, at: int) -> None:
         other = next((part for part in message.parts if not isinstance(part, Text)), None)
         if other is not None:
-            raise self._lacks(f"a system message with {other.kind}; put it into a user message")
+            raise self._lacks(f"{other.kind} in a system message; put it into a user message")
         if at and not self._service.system_anywhere and any(m.role != "system" for m in self._messages[:at]):
             where = f"{self._service.name} moves system messages to the beginning"
             self._losses.lose("system", where, kind="changed")
@@ -253,6 +254,8 @@ class _Conversation:
 
     def _call(self, part: ToolCall, fields: JSON, calls: list[JSON]) -> None:
         own = part.native if part.origin == self._origin and part.native else {}
+        if not own:
+            lose_form(part, self._losses)
         arguments = _written(part, own.get("arguments"))
         signed = {"extra_content": own["extra_content"]} if "extra_content" in own else {}
         if own.get("type") == "function_call":

@@ -111,19 +111,19 @@ def _on_request(pattern: str, *efforts: str) -> Family:
 FAMILIES: tuple[Family, ...] = (
     # Its guide moves users of "none" and "minimal" to "low".
     _always(r"gpt-6-astra", "low", "medium", "high", "xhigh", "max", breakpoints=True, source=f"{_MODELS}/gpt-6-astra"),
-    _always(r"gpt-5\.6", "none", "low", "medium", "high", "xhigh", "max", breakpoints=True),
+    _always(r"gpt-5\.6\b", "none", "low", "medium", "high", "xhigh", "max", breakpoints=True),
     _always(r"gpt-5\.5-pro", "medium", "high", "xhigh", apis=_RESPONSES),
-    _always(r"gpt-5\.5", "none", "low", "medium", "high", "xhigh"),
+    _always(r"gpt-5\.5\b", "none", "low", "medium", "high", "xhigh"),
     _always(r"gpt-5\.4-pro", "medium", "high", "xhigh", apis=_RESPONSES),
-    _on_request(r"gpt-5\.4", "none", "low", "medium", "high", "xhigh"),
+    _on_request(r"gpt-5\.4\b", "none", "low", "medium", "high", "xhigh"),
     # The chat variants reason at one fixed effort.
     _always(r"gpt-5\.[123]-chat", "medium"),
-    _on_request(r"gpt-5\.3", "none", "low", "medium", "high", "xhigh"),
+    _on_request(r"gpt-5\.3\b", "none", "low", "medium", "high", "xhigh"),
     _always(r"gpt-5\.2-pro", "medium", "high", "xhigh", apis=_RESPONSES),
-    _on_request(r"gpt-5\.2", "none", "low", "medium", "high", "xhigh"),
+    _on_request(r"gpt-5\.2\b", "none", "low", "medium", "high", "xhigh"),
     _always(r"gpt-5\.1-codex-max", "low", "medium", "high", "xhigh", apis=_RESPONSES),
     _always(r"gpt-5\.1-codex", "low", "medium", "high", apis=_RESPONSES),
-    _on_request(r"gpt-5\.1", "none", "low", "medium", "high"),
+    _on_request(r"gpt-5\.1\b", "none", "low", "medium", "high"),
     Family(r"gpt-5-chat", source=f"{_MODELS}/gpt-5-chat-latest"),
     _always(r"gpt-5-pro", "high", apis=_RESPONSES, source=f"{_MODELS}/gpt-5-pro"),
     _always(r"gpt-5-codex", "low", "medium", "high", apis=_RESPONSES),
@@ -134,12 +134,12 @@ FAMILIES: tuple[Family, ...] = (
     _always(r"(o3|o4-mini)-deep-research", "medium", apis=_RESPONSES),
     _always(r"o3-mini", "low", "medium", "high", media=_NONE),
     # Chat's reference says of `stop`: not supported with o3 and o4-mini.
-    _always(r"(o3|o4-mini)", "low", "medium", "high", stop=False, source=f"{_MODELS}/o3"),
-    _always(r"o\d", "low", "medium", "high"),
+    _always(r"(o3|o4-mini)\b", "low", "medium", "high", stop=False, source=f"{_MODELS}/o3"),
+    _always(r"o1\b", "low", "medium", "high"),
     Family(r"gpt-4o(-mini)?-audio|gpt-audio", apis=_CHAT, media=frozenset({"audio"}), source=f"{_MODELS}/gpt-audio"),
     Family(r"gpt-4o(-mini)?-search", apis=_CHAT, media=_NONE, source=f"{_MODELS}/gpt-4o-search-preview"),
-    Family(r"gpt-4(\.[15]|o|-turbo|-.*vision)|chatgpt-4o", source=_MODELS),
-    Family(r"gpt-3|gpt-4", media=_NONE, source=_MODELS),
+    Family(r"gpt-4(\.[15]\b|o|-turbo|-.*vision)|chatgpt-4o", source=_MODELS),
+    Family(r"gpt-(3\.5|35|4(?!\.))\b", media=_NONE, source=_MODELS),
 )
 
 NEWEST = Family(r"", _WORDS, reasons=True, role="developer", media=_SIGHT | {"audio"}, breakpoints=True)

@@ -20,13 +20,14 @@ reported: a declared feature that fails is red, and so is an undeclared one that
 from __future__ import annotations
 
 from .answers import Answers, Streams
+from .before import Foresight
 from .features import Abilities, Honesty
 from .running import Concurrency, Limits
 
 __all__ = ["BackendContract"]
 
 
-class BackendContract(Answers, Streams, Concurrency, Limits, Honesty, Abilities):
+class BackendContract(Answers, Streams, Concurrency, Limits, Honesty, Abilities, Foresight):
     """The suite. Subclass it and give the fixture `backend`; the hooks say what the far end can be made to do.
 
     Attributes:

@@ -23,7 +23,8 @@ from genkit.backends.bedrock import Bedrock
 from genkit.backends.bedrock import connection as module
 from genkit.backends.bedrock.connection import Connection
 from genkit.backends.bedrock.signing import Keys
-from genkit.errors import AuthenticationFailed, ConfigError, MissingCredential, MissingExtra
+from genkit.errors import AuthenticationFailed, ConfigError, MissingCredential, MissingExtra, Timeout
+from genkit.types import Settings, Timeouts
 from tests.backends.bedrock.cases import NOVA, request
 
 ARN = "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.amazon.nova-lite-v1:0"
@@ -144,6 +145,23 @@ class TestWho:
         with pytest.raises(ConfigError) as caught:
             Bedrock(api_key=key)
         assert not key or key not in str(caught.value)
+
+    def test_a_function_that_is_slow_to_give_the_key_is_held_to_the_time_limits(self) -> None:
+        go = threading.Event()
+        slow = Bedrock(region="us-east-1", api_key=lambda: str(go.wait(10)), base_url="http://127.0.0.1:1")
+        asked = request("Hi").model_copy(update={"settings": Settings(timeout=Timeouts(total=0.1))})
+        began = time.monotonic()
+        with pytest.raises(Timeout, match="no credential"):
+            slow.generate(asked)
+        with pytest.raises(Timeout, match="no credential"):
+            asyncio.run(slow.agenerate(asked))
+        assert time.monotonic() - began < 2
+        go.set()
+
+    def test_keys_that_are_there_need_no_thread(self, keys: None) -> None:
+        assert not Bedrock(region="us-east-1").may_wait()
+        assert not Bedrock(region="us-east-1", api_key="k").may_wait()
+        assert Bedrock(region="us-east-1", profile="dev").may_wait()
 
     def test_a_function_that_gives_no_key_is_typed(self) -> None:
         def fails() -> str:
@@ -388,7 +406,7 @@ print(plan.url, plan.headers["authorization"], plan.body, "botocore" in sys.modu
             plan = Bedrock(region="us-east-1", **options).plan(request("Hi"))
             assert "hush" not in str(plan)
             assert "secret" not in str(plan)
-        assert Bedrock(headers={"x-team": "blue"}).plan(request("Hi")).headers["x-team"] == "blue"
+        assert Bedrock(headers={"x-team": "blue"}).plan(request("Hi")).headers["x-team"] == "<headers['x-team']>"
 
     def test_headers_that_authorize_replace_the_signature(self) -> None:
         backend = Bedrock(region="us-east-1", headers={"Authorization": "Bearer gateway"})

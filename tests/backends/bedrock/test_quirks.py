@@ -54,6 +54,7 @@ from tests.backends.bedrock.cases import (
 LOOKUP = Tool(name="lookup", description="Look something up.")
 TOOLS = (LOOKUP,)
 PDF = Document(data=b"%PDF-1.4", mime="application/pdf")
+NOTES = Document(data=b"Buy milk.", mime="text/plain")
 PNG = Image(data=b"\x89PNG\r\n\x1a\n", mime="image/png")
 ASKED = (Message.user("Look it up"), Message.assistant(call()), Message.tool(result("t1", "42")))
 
@@ -220,6 +221,12 @@ class TestToolCalls:
             assert (len(sent), sent.isalnum()) == (9, True)
             assert found[2]["content"][0]["toolResult"]["toolUseId"] == sent
 
+    def test_the_ids_that_bedrock_gave_go_back_to_pixtral_as_they_are(self) -> None:
+        given = "tooluse_daIKOZu4g4GrvIIv9wdqy4"
+        history = ("Go", Message.assistant(call(given)), Message.tool(result(given, "1")))
+        found = turns(*history, tools=TOOLS, model="us.mistral.pixtral-large-2502-v1:0")
+        assert found[1]["content"][0]["toolUse"]["toolUseId"] == given
+
     def test_a_result_without_a_call_and_a_call_without_a_result_are_mended(self) -> None:
         history = (Message.tool(result("x", "lost")), "Go", Message.assistant(call("y")), "And?")
         sent = wire(*history, tools=TOOLS)
@@ -253,7 +260,8 @@ class TestToolCalls:
         [
             (CLAUDE_45, Text(text="And?"), False),
             (CLAUDE_45, PNG, False),
-            (CLAUDE_45, PDF, True),
+            (CLAUDE_45, PDF, False),
+            (CLAUDE_45, NOTES, True),
             (NOVA, PDF, False),
             (LLAMA, Text(text="And?"), True),
             (MISTRAL, Text(text="And?"), True),

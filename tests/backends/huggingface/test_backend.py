@@ -119,7 +119,7 @@ class TestSettings:
             choice.token
             for step in engine.decode(
                 prompt,
-                module._sampling(engine, request.settings, {}),
+                module.sampling(engine.defaults, request.settings, {}),
                 answers=1,
                 check=lambda: None,
             )
@@ -176,9 +176,9 @@ class TestSettings:
         own = engine.defaults
         try:
             engine.defaults = own | {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "top_k": 20, "min_p": 0.05}
-            given = module._sampling(engine, Settings(), {})
+            given = module.sampling(engine.defaults, Settings(), {})
             assert (given.temperature, given.top_p, given.top_k, given.more) == (0.6, 0.9, 20, {"min_p": 0.05})
-            assert module._sampling(engine, Settings(temperature=0), {}).temperature == 0
+            assert module.sampling(engine.defaults, Settings(temperature=0), {}).temperature == 0
         finally:
             engine.defaults = own
 

@@ -56,6 +56,14 @@ class TestNames:
         with pytest.raises(NotFound):
             find(Source(name))
 
+    def test_a_revision_of_the_embedded_model_is_refused(self) -> None:
+        with pytest.raises(ConfigError, match="revision='main' is for models of the hub"):
+            find(Source("smollm2", revision="main"))
+
+    def test_a_revision_of_a_directory_is_refused(self, tiny: Path) -> None:
+        with pytest.raises(ConfigError, match="revision='main' is for models of the hub"):
+            find(Source(str(tiny), revision="main"))
+
     def test_a_directory_without_a_checkpoint_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(NotFound, match="no config"):
             find(Source(str(tmp_path)))

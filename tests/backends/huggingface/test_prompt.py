@@ -119,6 +119,12 @@ class TestTemplate:
         with pytest.raises(InvalidRequest, match="at position 2"):
             render(Message.user("ab\ud83d"))
 
+    def test_the_name_of_a_speaker_is_reported(self, render: Any) -> None:
+        _, losses = render(Message(role="user", name="ada", parts=(Text(text="hi"),)))
+        assert [(warning.kind, warning.subject) for warning in losses.warnings] == [("dropped", "name")]
+        with pytest.raises(Unsupported, match="name"):
+            render(Message(role="user", name="ada", parts=(Text(text="hi"),)), require=frozenset({"name"}))
+
 
 class TestSystem:
     def test_a_template_that_refuses_it_gets_it_with_the_user_s_text(self, render: Any) -> None:

@@ -13,7 +13,7 @@ from genkit.backends.openai.counts import usage
 from genkit.backends.openai.responses.answer import read_usage
 from genkit.backends.services import SERVICES
 from genkit.backends.wire import Exchange, WireRequest
-from genkit.errors import BadResponse, GenkitError, InvalidRequest, RateLimited, ServerError, Unsupported
+from genkit.errors import BadResponse, GenkitError, InvalidRequest, RateLimited, Unsupported
 from genkit.events import fold
 from genkit.transport.sse import ServerSentEvent
 from genkit.types import (
@@ -64,6 +64,44 @@ def streamed(*events: dict[str, Any]) -> tuple[list[Event], Response[Any]]:
     decoder = responses.Decoder(wire, backend="openai")
     found = [made for event in events for made in decoder.feed(ServerSentEvent(json.dumps(event).encode()))]
     return [*found, *decoder.end()], decoder.response(Exchange())
+
+
+# ---------------------------------------------------------------- calls of custom tools
+
+
+def test_a_custom_call_of_responses_that_goes_to_chat_is_reported() -> None:
+    message = decode(whole(CUSTOM)).message
+    result = Message.tool(ToolResult(id="call_1", parts=(Text(text="1"),)))
+    wire = wire_of("chat", "Hi", message, result)
+    assert [(warning.kind, warning.subject) for warning in wire.warnings] == [("changed", "tool_call")]
+    assert wire.body["messages"][1]["tool_calls"][0]["type"] == "function"
+    assert subjects(wire_of("responses", "Hi", message, result)) == []
+
+
+def test_a_custom_call_of_chat_that_goes_to_responses_is_reported() -> None:
+    custom = {"type": "custom", "id": "call_1", "custom": {"name": "run", "input": "1 + 1"}}
+    message = answered({"tool_calls": [custom]}).message
+    result = Message.tool(ToolResult(id="call_1", parts=(Text(text="2"),)))
+    wire = wire_of("responses", "Hi", message, result)
+    assert [(warning.kind, warning.subject) for warning in wire.warnings] == [("changed", "tool_call")]
+    assert wire.body["input"][1]["type"] == "function_call"
+    assert subjects(wire_of("chat", "Hi", message, result)) == []
+    with pytest.raises(Unsupported, match="custom tool 'run'"):
+        wire_of("responses", "Hi", message, result, on_unsupported="error")
+
+
+# ---------------------------------------------------------------- settings that need tools
+
+
+@BOTH
+@pytest.mark.parametrize("setting", [{"tool_choice": "auto"}, {"tool_choice": "none"}, {"parallel_tool_calls": False}])
+def test_what_is_said_of_tools_is_reported_where_there_are_none(api: str, setting: dict[str, Any]) -> None:
+    (name,) = setting
+    assert subjects(wire_of(api, "Hi", **setting)) == [name]
+    assert subjects(wire_of(api, "Hi", on_unsupported="ignore", **setting)) == []
+    for strict in ({"on_unsupported": "error"}, {"require": frozenset({name})}):
+        with pytest.raises(Unsupported, match="the request has no tools"):
+            wire_of(api, "Hi", **setting, **strict)
 
 
 # ---------------------------------------------------------------- media
@@ -313,7 +351,7 @@ def _ask(backend: OpenAI, way: str) -> None:
 
 
 def test_an_error_event_without_a_code_has_none() -> None:
-    with pytest.raises(ServerError, match="boom") as caught:
+    with pytest.raises(BadResponse, match="boom") as caught:
         streamed(CREATED, {"type": "error", "code": None, "message": "boom", "param": None})
     assert caught.value.code is None
 

@@ -551,7 +551,7 @@ def test_a_terminator_without_any_answer_is_a_bad_response() -> None:
 
 def errors() -> Iterator[tuple[dict[str, Any], type[GenkitError]]]:
     yield {"error": {"message": "busy", "code": "rate_limit_exceeded"}}, RateLimited
-    yield {"error": "busy"}, ServerError
+    yield {"error": "busy"}, BadResponse
     yield {"object": "error", "message": "busy", "code": 429}, RateLimited
     yield (
         {"id": "x", "choices": [{"index": 0, "delta": {"content": ""}}], "error": {"code": 502, "message": "busy"}},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -109,3 +110,18 @@ def test_what_a_call_has_besides_its_usual_fields_is_kept() -> None:
     assert said("Hi", answered({"tool_calls": [{"id": "1", "function": function}]}).message)[1]["tool_calls"] == [
         {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     ]
+
+
+def test_a_stream_of_many_calls_takes_linear_time() -> None:
+    def seconds(count: int) -> float:
+        pieces = [
+            part for i in range(count) for part in (piece("f", "", index=i, id=f"t{i}"), piece(None, "{}", index=i))
+        ]
+        began = time.process_time()
+        assert len(calls(*pieces)) == count
+        return time.process_time() - began
+
+    small = min(seconds(500) for _ in range(3))
+    large = min(seconds(4_000) for _ in range(2))
+    # Quadratic time would be 64 times as long.
+    assert large < 24 * small + 0.05

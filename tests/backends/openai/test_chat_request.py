@@ -140,7 +140,7 @@ def test_a_system_message_in_the_middle_is_reported_where_the_service_moves_it()
 
 
 def test_a_picture_in_a_system_message_is_refused() -> None:
-    with pytest.raises(Unsupported, match="system message"):
+    with pytest.raises(Unsupported, match="openai takes no image in a system message"):
         said(Message.system(Image(url="https://example.com/a.png")))
 
 

@@ -19,8 +19,16 @@ from pydantic import SecretStr
 
 from genkit.backends.openai import OpenAI
 from genkit.backends.openai.connection import ENTRA_SCOPE, TokenSource
-from genkit.errors import AuthenticationFailed, ConfigError, GenkitError, MissingCredential, StreamInterrupted
-from genkit.types import EmbedRequest, Message, Request, Settings
+from genkit.errors import (
+    AuthenticationFailed,
+    ConfigError,
+    GenkitError,
+    MissingCredential,
+    Phase,
+    StreamInterrupted,
+    Timeout,
+)
+from genkit.types import EmbedRequest, Message, Request, Settings, Timeouts
 from tests.farend import Call, FarEnd, Received
 
 KEY = "sk-very-secret-1234567890"
@@ -262,6 +270,66 @@ def test_a_function_that_gives_no_key_is_a_typed_error(
         asyncio.run(OpenAI(base_url=far.url, api_key=key).agenerate(ask()))
 
 
+@pytest.mark.parametrize("phase", ["first", "total"])
+def test_a_function_that_is_slow_to_give_the_key_is_held_to_the_time_limits(far: FarEnd, phase: Phase) -> None:
+    go = threading.Event()
+
+    def key() -> str:
+        go.wait(10)
+        return KEY
+
+    async def akey() -> str:
+        await asyncio.sleep(10)
+        return KEY
+
+    limits = Timeouts(**{phase: 0.1})
+    began = time.monotonic()
+    calls: list[Callable[[], Any]] = [
+        lambda: OpenAI(base_url=far.url, api_key=key).generate(ask(timeout=limits)),
+        lambda: list(OpenAI(base_url=far.url, api_key=key).stream(ask(timeout=limits))),
+        lambda: asyncio.run(OpenAI(base_url=far.url, api_key=key).agenerate(ask(timeout=limits))),
+        lambda: asyncio.run(OpenAI(base_url=far.url, api_key=akey).agenerate(ask(timeout=limits))),  # type: ignore[arg-type]  # asynchronous ones are taken, too
+        lambda: asyncio.run(anext(OpenAI(base_url=far.url, api_key=key).astream(ask(timeout=limits)))),  # type: ignore[arg-type]  # an awaitable
+    ]
+    for call in calls:
+        with pytest.raises(Timeout, match=r"no credential within 0\.1 s") as caught:
+            call()
+        assert (caught.value.phase, caught.value.sent, caught.value.backend) == (phase, False, "openai")
+    assert time.monotonic() - began < 3
+    assert not far.requests
+    go.set()
+
+
+def test_a_key_that_is_there_needs_no_thread(far: FarEnd) -> None:
+    assert not OpenAI(base_url=far.url, api_key=KEY).may_wait()
+    assert not OpenAI(name="ollama").may_wait()
+    assert not OpenAI(base_url=far.url, api_key=lambda: KEY, headers={"authorization": "x"}).may_wait()
+    assert not OpenAI(client=sdk.OpenAI(base_url=far.url, api_key=KEY)).may_wait()
+    assert OpenAI(base_url=far.url, api_key=lambda: KEY).may_wait()
+    assert OpenAI(name="azure", base_url=far.url).may_wait()
+    assert not OpenAI(name="azure", base_url=far.url, api_key=KEY).may_wait()
+
+
+def test_a_function_that_fails_is_an_authentication_failure_without_its_words(far: FarEnd) -> None:
+    def key() -> str:
+        raise RuntimeError(KEY)
+
+    async def akey() -> str:
+        raise RuntimeError(KEY)
+
+    async def refused() -> str:
+        raise ConfigError("typed already")
+
+    for function in (key, akey):
+        backend = OpenAI(base_url=far.url, api_key=function)  # type: ignore[arg-type]  # asynchronous ones are taken, too
+        with pytest.raises(AuthenticationFailed, match=r"failed \(RuntimeError\)") as caught:
+            asyncio.run(backend.agenerate(ask()))
+        assert KEY not in str(caught.value)
+        assert isinstance(caught.value.__cause__, RuntimeError)
+    with pytest.raises(ConfigError, match="typed already"):
+        asyncio.run(OpenAI(base_url=far.url, api_key=refused).agenerate(ask()))  # type: ignore[arg-type]  # as above
+
+
 def test_a_header_of_ones_own_replaces_the_key(far: FarEnd) -> None:
     backend = OpenAI(base_url=far.url, api_key=KEY, headers={"Authorization": "Basic abc", "X-Team": "a"})
     headers = sent(far, backend).headers
@@ -296,7 +364,20 @@ def test_a_plan_needs_no_key_and_shows_none(monkeypatch: pytest.MonkeyPatch) -> 
         plan = backend.plan(ask("gpt-5"), stream=True)
         assert KEY not in plan.model_dump_json()
         assert "authorization" in plan.headers
-        assert plan.headers.get("x-team", "a") == "a"
+
+
+def test_headers_of_ones_own_are_shown_by_name_alone_unless_they_are_known_to_be_harmless() -> None:
+    headers = {"x-pass": KEY, "cf-access-client-id": KEY, "x-empty": "", "user-agent": "mine/1", "x-title": "Mine"}
+    backend = OpenAI(base_url="http://localhost/v1?api-version=1&signature=abc", headers=headers)
+    plan = backend.plan(ask())
+    assert {name: plan.headers[name] for name in headers} == {
+        "x-pass": "<headers['x-pass']>",
+        "cf-access-client-id": "<headers['cf-access-client-id']>",
+        "x-empty": "",
+        "user-agent": "mine/1",
+        "x-title": "Mine",
+    }
+    assert plan.url == "http://localhost/v1/chat/completions?api-version=1&signature=***"
 
 
 def test_secrets_stay_out_of_reprs_errors_and_logs(far: FarEnd, caplog: pytest.LogCaptureFixture) -> None:
@@ -455,6 +536,27 @@ def test_a_credential_that_fails_is_an_authentication_failure_with_its_cause(far
         azure(far, FakeCredential(fails=True)).generate(ask())
     assert isinstance(caught.value.__cause__, RuntimeError)
     assert KEY not in str(caught.value)
+
+
+def test_a_credential_that_is_slow_is_held_to_the_time_limits(far: FarEnd) -> None:
+    go = threading.Event()
+
+    class Slow:
+        def get_token(self, *scopes: str) -> Any:
+            go.wait(10)
+
+    backend = OpenAI(name="azure", base_url=far.url, credential=Slow())
+    for call in (
+        lambda: backend.generate(ask(timeout=Timeouts(total=0.1))),
+        # The first one still holds the lock.
+        lambda: backend.generate(ask(timeout=Timeouts(total=0.1))),
+        lambda: asyncio.run(backend.agenerate(ask(timeout=Timeouts(total=0.1)))),
+    ):
+        began = time.monotonic()
+        with pytest.raises(Timeout, match="no credential"):
+            call()
+        assert time.monotonic() - began < 1
+    go.set()
 
 
 def test_a_renewal_that_fails_early_keeps_the_old_token() -> None:

@@ -186,13 +186,19 @@ def test_azures_inner_code_for_a_filtered_prompt_is_read() -> None:
         ({"message": "m", "code": 429}, RateLimited),
         ({"message": "m", "code": "401"}, AuthenticationFailed),
         ({"message": "m", "code": 502}, ServerError),
-        ({"message": "m", "code": "brand_new"}, ServerError),
-        ({}, ServerError),
-        ("m", ServerError),
+        ({"message": "m", "type": "overloaded_error"}, ServerError),
+        ({"message": "m", "code": "brand_new"}, BadResponse),
+        ({"message": "m", "code": "brand_new", "status": 503}, ServerError),
+        ({}, BadResponse),
+        ("m", BadResponse),
     ],
 )
 def test_errors_inside_an_answer_are_classed_by_code(error: Any, kind: type[GenkitError]) -> None:
     assert type(failures.in_stream(error, backend="openai")) is kind
+
+
+def test_an_unknown_error_inside_an_answer_is_not_sent_again() -> None:
+    assert not failures.in_stream("model not found", backend="openai").retryable
 
 
 @pytest.mark.parametrize(
@@ -213,3 +219,8 @@ def test_every_code_of_a_failed_response_that_the_sdk_lists_has_its_class() -> N
             assert kind is temporary[code], code
         else:
             assert kind is (ContentBlocked if "policy" in code else InvalidRequest), code
+
+
+def test_a_byte_order_mark_before_an_error_is_passed_over() -> None:
+    error = failures.failure(400, {}, b'\xef\xbb\xbf{"error": {"message": "no"}}', backend="x")
+    assert error.message == "no"

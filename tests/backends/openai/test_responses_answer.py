@@ -7,7 +7,7 @@ import pytest
 from genkit.backends.openai import responses
 from genkit.backends.services import SERVICES
 from genkit.backends.wire import Exchange, WireRequest
-from genkit.errors import ContentBlocked, RateLimited, ServerError
+from genkit.errors import BadResponse, ContentBlocked, RateLimited, ServerError
 from genkit.types import (
     CallWarning,
     Image,
@@ -290,6 +290,18 @@ def test_a_failed_response_is_a_typed_error_that_holds_what_there_is(code, kind)
 def test_a_failed_response_without_a_reason_is_an_error_too():
     with pytest.raises(ServerError, match="did not say why"):
         decode(answer(status="failed", error=None))
+
+
+def test_a_failed_response_for_an_unknown_reason_is_not_sent_again():
+    with pytest.raises(BadResponse, match="sorry"):
+        decode(answer(status="failed", error={"code": "brand_new", "message": "sorry"}))
+
+
+@pytest.mark.parametrize("data", [{"id": "r"}, {"id": "r", "output": []}, {"id": "r", "output": None}])
+def test_an_answer_without_status_and_output_is_a_bad_response(data):
+    with pytest.raises(BadResponse, match="neither a status nor any output") as caught:
+        decode(data, Exchange({"x-request-id": "req_1"}))
+    assert caught.value.request_id == "req_1"
 
 
 def test_an_error_in_place_of_an_answer_is_raised():

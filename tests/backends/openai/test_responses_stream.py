@@ -117,11 +117,11 @@ def new_decoder():
     return responses.Decoder(WIRE, backend="openai")
 
 
-def play(events, decoder=None):
-    """Return all events of a stream, and its response."""
+def play(events, decoder=None, *, ended=True):
+    """Return all events of a stream, and its response; one that has not ended broke off."""
     decoder = decoder or new_decoder()
     found = [made for fields in events for made in decoder.feed(frame(fields))]
-    found.extend(decoder.end())
+    found.extend(decoder.end() if ended else ())
     final = decoder.response(Exchange())
     return [*found, Done(final)], final
 
@@ -445,6 +445,31 @@ def test_a_summary_that_comes_before_the_reasoning_it_sums_up_ends_in_the_same_a
     events, final = play([*stream, event("completed", response=response([item]))])
     assert pieces(events, ThinkingDelta) == ["First.", "\n\nThen.\n\nHm."]
     assert final == whole([item])
+
+
+@pytest.mark.parametrize(("first", "text"), [("shown", "Hm.\n\nFir\n\nThen."), ("summary", "Fir\n\nThen.\n\nHm.")])
+def test_a_stream_that_breaks_off_keeps_both_texts_of_its_reasoning(first, text):
+    shown = event("reasoning_text.delta", output_index=0, content_index=0, delta="Hm.")
+    said = [summary(0, 0, "Fir"), summary(0, 1, "Then.")]
+    _, partial = play(
+        [CREATED, added(0, REASONING), *([shown, *said] if first == "shown" else [*said, shown])], ended=False
+    )
+    assert partial.thinking == text
+    assert not partial.complete
+
+
+def test_reasoning_and_summary_of_the_same_text_are_taken_once_when_a_stream_breaks_off():
+    shown = event("reasoning_text.delta", output_index=0, content_index=0, delta="First")
+    _, partial = play([CREATED, added(0, REASONING), shown, summary(0, 0, "Fir")], ended=False)
+    assert partial.thinking == "First"
+
+
+def test_an_item_that_is_never_done_shows_its_second_text_at_the_end():
+    shown = event("reasoning_text.delta", output_index=0, content_index=0, delta="Hm.")
+    stream = [CREATED, added(0, REASONING), shown, summary(0, 0, "First.")]
+    events, final = play([*stream, event("completed", response=response([]))])
+    assert pieces(events, ThinkingDelta) == ["Hm.", "\n\nFirst."]
+    assert final.thinking == "Hm.\n\nFirst."
 
 
 def test_reasoning_and_summary_of_the_same_text_are_taken_once():

@@ -46,11 +46,7 @@ _STATUS: dict[int, type[errors.GenkitError]] = {
 
 
 _NOVA = "bedrock/pydantic-ai__test_embeddings_TestBedrock.test_nova_"
-_MISTRAL = "bedrock/pydantic-ai__test_bedrock_test_bedrock_media_kind_delivered_in_tool_result_mistral_document_.json"
-_MATRIX = "bedrock/pydantic-ai__test_multimodal_tool_returns_test_multimodal_tool_return_matrix_tool_return_content-"
 _SHALLOW = "extra for the text's options takes the place of the text"
-_ANOTHER_ID = "an id that Bedrock gave for a Mistral model goes back as another"
-_BESIDE = "a document is not sent beside a result, though Claude takes it there"
 
 
 class BedrockRecordings(Vendor):
@@ -68,11 +64,6 @@ class BedrockRecordings(Vendor):
         ("body", f"{_NOVA}with_base_truncate.json[0]"): _SHALLOW,
         ("body", f"{_NOVA}with_dimensions.json[0]"): _SHALLOW,
         ("body", f"{_NOVA}with_truncate.json[0]"): _SHALLOW,
-        ("body", f"{_MISTRAL}[1]"): _ANOTHER_ID,
-        ("sent back", f"{_MISTRAL}[0]"): _ANOTHER_ID,
-        ("client's turn", f"{_MISTRAL}[0]"): _ANOTHER_ID,
-        ("body", f"{_MATRIX}url-document-bedrock_claud.json[1]"): _BESIDE,
-        ("body", f"{_MATRIX}url_force_download-documen.json[1]"): _BESIDE,
     }
     epilogue = frame({":message-type": "event", ":event-type": "afterwards"}, b"{}")
 

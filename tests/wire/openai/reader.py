@@ -39,6 +39,8 @@ def _error(content: bytes) -> JSON:
 
 # Chat Completions.
 
+# Compatible servers use one of the two for the text of the reasoning, or both, with the same text or with two.
+_REASONING = ("reasoning_content", "reasoning")
 _CHAT_KNOWN = {"id", "object", "created", "model", "choices", "usage", "obfuscation"}
 
 
@@ -52,7 +54,7 @@ def _chat(body: JSON) -> Reading:
         content = message.get("content") or ""
         choice.text = content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
         choice.refusal = message.get("refusal") or ""
-        choice.thinking = [text for text in (message.get("reasoning_content") or message.get("reasoning"),) if text]
+        choice.thinking = _apart([message.get(name) for name in _REASONING])
         choice.citations = list(message.get("annotations") or [])
         for call in message.get("tool_calls") or []:
             function, form = _function(call)
@@ -71,9 +73,10 @@ def _chat(body: JSON) -> Reading:
 
 
 def _chat_stream(data: list[str]) -> Reading:
-    reading = Reading(terminated=False, finish_ends=True)
+    reading = Reading(terminated=False)
     choices: dict[int, Choice] = {}
     calls: dict[tuple[int, int], Call] = {}
+    thoughts: dict[tuple[int, str], str] = {}
     for text in data:
         if text.strip() == "[DONE]":
             reading.terminated = True
@@ -92,19 +95,27 @@ def _chat_stream(data: list[str]) -> Reading:
             index = sent.get("index") or 0
             choice = choices.setdefault(index, Choice())
             choice.finish = sent.get("finish_reason") or choice.finish
-            _chat_delta(choice, index, sent.get("delta") or {}, calls)
+            _chat_delta(choice, index, sent.get("delta") or {}, calls, thoughts)
             if (tokens := (sent.get("logprobs") or {}).get("content")) is not None:
                 choice.tokens = (choice.tokens or []) + tokens
     reading.choices = [choice for _, choice in sorted(choices.items())]
     return reading
 
 
-def _chat_delta(choice: Choice, index: int, delta: JSON, calls: dict[tuple[int, int], Call]) -> None:
+def _chat_delta(
+    choice: Choice,
+    index: int,
+    delta: JSON,
+    calls: dict[tuple[int, int], Call],
+    thoughts: dict[tuple[int, str], str],
+) -> None:
     choice.text += delta.get("content") or ""
     choice.refusal += delta.get("refusal") or ""
     choice.citations += delta.get("annotations") or []
-    if thought := delta.get("reasoning_content") or delta.get("reasoning"):
-        choice.thinking = ["".join([*choice.thinking, thought])]
+    for name in _REASONING:
+        if thought := delta.get(name):
+            thoughts[index, name] = thoughts.get((index, name), "") + thought
+    choice.thinking = _apart([text for (at, _), text in thoughts.items() if at == index])
     pieces = list(enumerate(delta.get("tool_calls") or []))
     if delta.get("function_call"):
         pieces.append((-1, {"index": -1, "function": delta["function_call"]}))
@@ -118,6 +129,11 @@ def _chat_delta(choice: Choice, index: int, delta: JSON, calls: dict[tuple[int, 
         call.id = call.id or piece.get("id") or None
         call.name = call.name or function.get("name") or ""
         call.arguments += function.get("input" if form == "custom" else "arguments") or ""
+
+
+def _apart(texts: list[str | None]) -> list[str]:
+    """Return the texts that there are, the same one once."""
+    return list(dict.fromkeys(text for text in texts if text))
 
 
 def _function(call: JSON) -> tuple[JSON, str]:
@@ -163,9 +179,9 @@ def _item(choice: Choice, item: JSON) -> None:
             elif part.get("type") == "refusal":
                 choice.refusal += part.get("refusal") or ""
     elif kind == "reasoning":
-        # The reasoning itself where the vendor shows it, else its summary.
-        shown = item.get("content") or item.get("summary") or []
-        choice.thinking += [part["text"] for part in shown if part.get("text")]
+        # The reasoning itself, and its summary; some servers say the same in both.
+        shown = [[part["text"] for part in item.get(name) or [] if part.get("text")] for name in ("content", "summary")]
+        choice.thinking += shown[0] if shown[0] == shown[1] else shown[0] + shown[1]
     elif kind == "function_call":
         choice.calls.append(Call(item.get("call_id"), item.get("name") or "", item.get("arguments") or ""))
     elif kind == "image_generation_call" and item.get("result"):

@@ -49,12 +49,39 @@ def test_interleaved_calls_are_put_together_by_index() -> None:
     assert [(call.id, call.name, call.arguments) for call in calls] == [("a", "f", "{}"), ("b", "g", "{}")]
 
 
+@pytest.mark.parametrize(
+    ("fields", "thinking"),
+    [
+        ({"reasoning_content": "a"}, ["a"]),
+        ({"reasoning": "a"}, ["a"]),
+        ({"reasoning_content": "a", "reasoning": "a"}, ["a"]),
+        ({"reasoning_content": "a", "reasoning": "b"}, ["a", "b"]),
+    ],
+)
+def test_reasoning_is_read_under_both_names_of_chat(fields: dict[str, str], thinking: list[str]) -> None:
+    whole = json.dumps({"choices": [{"index": 0, "message": fields, "finish_reason": "stop"}]}).encode()
+    assert read("chat", 200, PLAIN, whole).choices[0].thinking == thinking
+    delta = json.dumps({"choices": [{"index": 0, "delta": fields}]})
+    twice = f"data: {delta}\n\ndata: {delta}\n\n".encode()
+    assert read("chat", 200, STREAM, twice).choices[0].thinking == [text * 2 for text in thinking]
+
+
+def test_reasoning_of_responses_is_read_beside_its_summary() -> None:
+    content, summary = [{"text": "a"}], [{"text": "b"}]
+    for item, thinking in (
+        ({"content": content, "summary": summary}, ["a", "b"]),
+        ({"content": content, "summary": content}, ["a"]),
+        ({"summary": summary}, ["b"]),
+    ):
+        body = json.dumps({"status": "completed", "output": [{"type": "reasoning", **item}]}).encode()
+        assert read("responses", 200, PLAIN, body).choices[0].thinking == thinking
+
+
 def test_a_stream_without_its_terminator_is_not_whole() -> None:
     begun = b'data: {"choices":[{"index":0,"delta":{"content":"x"}}]}\n\n'
     ended = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
     assert not read("chat", 200, STREAM, begun).whole
-    assert read("chat", 200, STREAM, begun + ended).whole
-    assert not read("chat", 200, STREAM, begun + ended).terminated
+    assert not read("chat", 200, STREAM, begun + ended).whole
     assert read("chat", 200, STREAM, begun + b"data: [DONE]\n\n").terminated
 
 

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from ....errors import GenkitError
+from ....errors import BadResponse, GenkitError, ServerError
 from ....events import parse_arguments
 from ....types import (
     CallWarning,
@@ -85,12 +85,20 @@ def decode(wire: WireRequest, data: JSON, exchange: Exchange, *, backend: str) -
 
     Raises:
         GenkitError: The typed error of a failed response; what it holds of an answer is in `.response`.
+        BadResponse: If it is no answer at all: without status, and without output.
     """
     status, error = data.get("status"), data.get("error")
     unanswered = status is None or (data.get("output") is None and status != "failed")
     if data.get("object") == "error" or (error and unanswered):
         raise failures.in_stream(error or data, backend=backend, request_id=failures.request_id(exchange.headers))
     if status is None:
+        if not data.get("output"):
+            raise BadResponse(
+                "the answer has neither a status nor any output",
+                backend=backend,
+                sent=True,
+                request_id=failures.request_id(exchange.headers),
+            )
         # Servers that leave it out send whole answers.
         data = {**data, "status": "completed"}
     output = (data.get("output") or []) if status == "failed" else data["output"]
@@ -109,7 +117,9 @@ def decode(wire: WireRequest, data: JSON, exchange: Exchange, *, backend: str) -
 
 def failed(data: JSON, *, backend: str) -> GenkitError:
     """Return the error of a response whose status is "failed"."""
-    error = data.get("error") or {"message": "the response failed, and the far end did not say why"}
+    error = data.get("error")
+    if not error:
+        return ServerError("the response failed, and the far end did not say why", backend=backend, sent=True)
     return failures.in_stream(error, backend=backend)
 
 

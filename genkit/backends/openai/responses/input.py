@@ -28,6 +28,7 @@ from ....types import (
 from ...base import Losses
 from ...services import Service
 from ..cache import Cache
+from ..calls import lose_form
 from ..models import Family
 
 __all__ = ["Input"]
@@ -259,6 +260,8 @@ class Input:
 
     def _call(self, part: ToolCall, *, orphaned: bool, where: str) -> None:
         item = _item(part) if self._own(part) else {}
+        if not item:
+            lose_form(part, self._losses)
         kept = {name: value for name, value in item.items() if name not in ("arguments", "type")}
         if not self._known(part, orphaned=orphaned):
             kept.pop("id", None)

@@ -14,7 +14,7 @@ from ...services import Service
 from ...wire import WireRequest
 from .. import models
 from ..cache import Cache
-from ..chat import merge_extra, merged_extra
+from ..chat import lose_tool_settings, merge_extra, merged_extra
 from ..models import SAMPLING, SAMPLING_DEFAULTS, Family
 from ..strict import strictness
 from .input import Input
@@ -177,6 +177,8 @@ def _tools(request: Request, service: Service, extra: JSON, losses: Losses) -> J
         body["tool_choice"] = choice
     if request.settings.parallel_tool_calls is not None and any_tools:
         body["parallel_tool_calls"] = request.settings.parallel_tool_calls
+    if not any_tools:
+        lose_tool_settings(request.settings.given(), losses)
     if (schema := request.output_schema) is not None:
         strict = strictness(
             schema.strict, schema.json_schema, service, losses, subject="output_schema", what=repr(schema.name)

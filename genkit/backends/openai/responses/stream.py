@@ -40,17 +40,27 @@ class _Item:
         section: Number of the summary or content section that is growing.
         pending: Arguments that came before the name of their call.
         field: Whether its thinking began with the summary or with the content; the other one follows when it is done.
+        other: That other one, as far as it has come, and `part` the number of its section that is growing.
         done: All its blocks have ended.
     """
 
-    __slots__ = ("blocks", "done", "field", "pending", "section")
+    __slots__ = ("blocks", "done", "field", "other", "part", "pending", "section")
 
     def __init__(self) -> None:
         self.blocks: dict[int, Block] = {}
         self.section = 0
         self.pending: list[str] = []
         self.field: str | None = None
+        self.other: list[str] = []
+        self.part = 0
         self.done = False
+
+    def rest(self) -> str:
+        """Return what the second text of the reasoning says beyond the first; some servers send one text as both."""
+        shown, other = ("".join(self.blocks[0].pieces) if 0 in self.blocks else ""), "".join(self.other)
+        if self.done or not other or shown.startswith(other) or other.startswith(shown):
+            return ""
+        return f"\n\n{other}"
 
 
 class Decoder:
@@ -99,7 +109,7 @@ class Decoder:
 
     def response(self, exchange: Exchange) -> Response[Any]:
         """Return the answer as it stands."""
-        parts = self._blocks.parts() if self._parts is None else self._parts
+        parts = self._unfinished() if self._parts is None else self._parts
         warnings = self._wire.warnings
         if self._disagrees:
             note = "the streamed pieces differ from the vendor's final answer; the pieces were kept"
@@ -114,11 +124,22 @@ class Decoder:
             warnings=warnings,
         )
 
+    def _unfinished(self) -> Sequence[Part]:
+        """Return the parts as they stand, with the reasoning that waits for the end of its item."""
+        parts = list(self._blocks.parts())
+        for item in self._items.values():
+            if rest := item.rest():
+                at = item.blocks[0].index
+                parts[at] = Thinking(text=f"{written(parts[at])}{rest}")
+        return parts
+
     def end(self) -> Sequence[Event]:
         """Return the ends of blocks that are still open."""
         events: list[Event] = []
         for item in self._items.values():
             if not item.done:
+                if rest := item.rest():
+                    events.append(self._blocks.add(item.blocks[0], rest))
                 item.done = True
                 events.extend([self._blocks.close(block) for block in item.blocks.values()])
         return events
@@ -371,6 +392,9 @@ class Decoder:
         item = self._item(event)
         item.field = item.field or field
         if item.field != field:
+            gap = "\n\n" * max(0, section - item.part)
+            item.part = max(section, item.part)
+            item.other.append(gap + (_string(event, "delta") if "delta" in event else ""))
             return ()
         events: list[Event] = [] if 0 in item.blocks else self._open(item, 0, "thinking")
         block = item.blocks[0]
