@@ -338,6 +338,8 @@ class _Reading:
         except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
             self._failure = misshapen(error, getattr(frame, "data", b""), self._request)
             self._failure.__cause__ = error
+        if self._failure is None and not decoder.finished:
+            self._failure = getattr(self._parser, "failure", None)
         if ready and self._first is None:
             self._first = time.perf_counter() - self._clock
         # What came before a broken frame is handed out first; the next read raises.

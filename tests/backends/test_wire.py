@@ -26,6 +26,7 @@ from genkit.errors import (
 from genkit.events import Blocks
 from genkit.policies import Control, Policy
 from genkit.transport import HttpRequest, Transport
+from genkit.transport.sse import SSEParser
 from genkit.types import Done, Event, Features, Message, Request, Response, Settings, TextDelta, Timeouts, Usage
 from tests.farend import Call, FarEnd, answer
 
@@ -297,6 +298,28 @@ def test_a_frame_that_cannot_be_read_is_a_bad_response(read: Ask, frame: bytes) 
         read(Toy(far.url))
     assert caught.value.response is not None
     assert caught.value.response.text == "a"
+
+
+@STREAMED
+def test_what_came_in_one_chunk_with_a_broken_frame_is_handed_out_before_the_error(read: Ask) -> None:
+    class Strict(Toy):
+        def parser(self) -> SSEParser:
+            return SSEParser(max_event_bytes=100)
+
+    def script(call: Call) -> None:
+        call.head(200, SSE)
+        call.chunk(piece("good") + b"data: " + b"x" * 101 + b"\n\n")
+        call.hold()
+
+    with FarEnd(script) as far:
+        found = Strict(far.url).stream(REQUEST)
+        assert [next(found).kind for _ in range(2)] == ["block_start", "text_delta"]
+        with pytest.raises(BadResponse, match="limit of 100"):
+            next(found)
+    with FarEnd(script) as far, pytest.raises(BadResponse, match="limit of 100") as caught:
+        read(Strict(far.url))
+    assert caught.value.response is not None
+    assert caught.value.response.text == "good"
 
 
 @BOTH
