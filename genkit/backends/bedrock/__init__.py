@@ -201,6 +201,10 @@ class Bedrock(WireBackend):
         return self._connection.may_wait()
 
     @override
+    def renews(self, request: HttpRequest, error: GenkitError) -> bool:
+        return self._connection.renews(error.code)
+
+    @override
     async def asign(self, wire: WireRequest, content: bytes) -> HttpRequest:
         place = await self._connection.aplace(wire.model)
         identity = "" if self._connection.authorized() else await self._connection.aidentity()

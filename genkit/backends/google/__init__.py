@@ -193,6 +193,10 @@ class Google(WireBackend):
         return self._connection.may_wait()
 
     @override
+    def renews(self, request: HttpRequest, error: GenkitError) -> bool:
+        return error.status == 401 and self._connection.renews(request)
+
+    @override
     async def asign(self, wire: WireRequest, content: bytes) -> HttpRequest:
         return self._http(wire, content, await self._connection.aheaders())
 

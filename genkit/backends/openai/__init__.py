@@ -250,6 +250,10 @@ class OpenAI(WireBackend):
         return self._connection.may_wait()
 
     @override
+    def renews(self, request: HttpRequest, error: GenkitError) -> bool:
+        return error.status == 401 and self._connection.renews(request)
+
+    @override
     async def asign(self, wire: WireRequest, content: bytes) -> HttpRequest:
         place = self._connection.place()
         return self._http(wire, content, place, await self._connection.aheaders(place))
