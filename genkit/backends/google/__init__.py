@@ -26,6 +26,7 @@ from ...errors import BadResponse, GenkitError
 from ...media import policy_of
 from ...transport import MAX_BYTES, HttpRequest, Transport
 from ...types import Embeddings, EmbedRequest, Features, FetchPolicy, Media, Request, Response
+from .. import batches
 from ..wire import Decoder, Exchange, WireBackend, WireRequest
 from . import answers, embeddings, failures
 from .connection import Connection
@@ -238,14 +239,13 @@ class Google(WireBackend):
 
     @override
     def embed(self, request: EmbedRequest) -> Embeddings:
-        found = embeddings.join([self._vectors(wire, *self.exchange(wire)) for wire in self._embedding(request)])
-        return self.measured(request, found)
+        found = batches.embedded(self, self._embedding(request), self._vectors)
+        return self.measured(request, embeddings.join(found))
 
     @override
     async def aembed(self, request: EmbedRequest) -> Embeddings:
-        wires = self._embedding(request)
-        found = embeddings.join([self._vectors(wire, *await self.aexchange(wire)) for wire in wires])
-        return self.measured(request, found)
+        found = await batches.aembedded(self, self._embedding(request), self._vectors)
+        return self.measured(request, embeddings.join(found))
 
     def _embedding(self, request: EmbedRequest) -> list[WireRequest]:
         resource = self._connection.resource(request.model)

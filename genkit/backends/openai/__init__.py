@@ -25,7 +25,7 @@ from ...errors import GenkitError, InvalidRequest
 from ...media import by_url, inline_bytes, policy_of
 from ...transport import MAX_BYTES, HttpRequest, Transport
 from ...types import Audio, Embeddings, EmbedRequest, Features, FetchPolicy, Image, Media, Request, Response
-from .. import files
+from .. import batches, files
 from ..options import check_options
 from ..services import Service
 from ..wire import Decoder, Exchange, WireBackend, WireRequest
@@ -290,13 +290,12 @@ class OpenAI(WireBackend):
     @override
     def embed(self, request: EmbedRequest) -> Embeddings:
         wires = embeddings.encode(request, self._connection.place(strict=False).service)
-        return self.measured(request, embeddings.join([self._vectors(wire, *self.exchange(wire)) for wire in wires]))
+        return self.measured(request, embeddings.join(batches.embedded(self, wires, self._vectors)))
 
     @override
     async def aembed(self, request: EmbedRequest) -> Embeddings:
         wires = embeddings.encode(request, self._connection.place(strict=False).service)
-        found = embeddings.join([self._vectors(wire, *await self.aexchange(wire)) for wire in wires])
-        return self.measured(request, found)
+        return self.measured(request, embeddings.join(await batches.aembedded(self, wires, self._vectors)))
 
     def _vectors(self, wire: WireRequest, data: JSON, exchange: Exchange) -> Embeddings:
         return embeddings.decode(wire, data, exchange, backend=self.name)
