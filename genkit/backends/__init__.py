@@ -21,7 +21,7 @@ ENTRY_POINTS = "genkit.backends"
 
 _WIRE = frozenset({"api_key", "base_url", "http_client", "proxy", "ca", "headers", "fetch", "max_bytes"})
 _GOOGLE = _WIRE | {"client", "api_version", "families"}
-_OPENAI = _WIRE | {"client", "api", "credential", "organization", "project"}
+_OPENAI = _WIRE | {"client", "api", "credential", "organization", "project", "families"}
 
 
 @dataclass(frozen=True, slots=True)

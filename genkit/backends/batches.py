@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import BadResponse, GenkitError
 from ..types import CallWarning, Embeddings
+from .together import AT_ONCE, together
 from .waiting import rest
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def embedded(backend: WireBackend, wires: Sequence[WireRequest], read: Read) -> 
         read: Makes vectors of an answer.
 
     Raises:
-        GenkitError: As `exchange` and `read` do; its `embeddings` are those that were there.
+        GenkitError: As `exchange` and `read` do; its `embeddings` are those of the texts before the one that failed.
     """
     began = time.monotonic()
     found: list[Embeddings] = []
@@ -42,16 +43,30 @@ def embedded(backend: WireBackend, wires: Sequence[WireRequest], read: Read) -> 
     return found
 
 
-async def aembedded(backend: WireBackend, wires: Sequence[WireRequest], read: Read) -> list[Embeddings]:
-    """Async twin of `embedded`."""
+async def aembedded(
+    backend: WireBackend, wires: Sequence[WireRequest], read: Read, *, at_once: int = AT_ONCE
+) -> list[Embeddings]:
+    """Async twin of `embedded`, which sends several requests at the same time.
+
+    Args:
+        backend: Whose `aexchange` sends them.
+        wires: The requests.
+        read: Makes vectors of an answer.
+        at_once: How many may be under way.
+    """
     began = time.monotonic()
-    found: list[Embeddings] = []
+    found: dict[int, Embeddings] = {}
+
+    async def ask(at: int) -> Embeddings:
+        wire = _limited(wires[at], began)
+        found[at] = answer = read(wire, *await backend.aexchange(wire))
+        return answer
+
     try:
-        for wire in wires:
-            found.append(read(wire, *await backend.aexchange(_limited(wire, began))))  # noqa: PERF401  # a failure leaves what is there
+        return await together(ask, range(len(wires)), at_once=at_once)
     except GenkitError as error:
-        raise _with(error, found, backend.name) from error.__cause__
-    return found
+        first = next(at for at in range(len(wires)) if at not in found)
+        raise _with(error, [found[at] for at in range(first)], backend.name) from error.__cause__
 
 
 def joined(answers: Sequence[Embeddings]) -> Embeddings:

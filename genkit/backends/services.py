@@ -60,6 +60,7 @@ class Service:
         system_anywhere: Whether a system message stays where it stands in the conversation.
         media: Kinds of media that messages may hold.
         media_urls: Of these, the kinds that may be given by URL; sound never may.
+        counts: Whether it counts the tokens of a prompt for Responses.
         tool_id_length: Exact length of alphanumeric ids of tool calls, where the service insists on one.
         source: Where these facts stand, and `checked` when they were read.
     """
@@ -85,6 +86,7 @@ class Service:
     system_anywhere: bool = True
     media: frozenset[str] = _MEDIA
     media_urls: frozenset[str] = _IMAGES
+    counts: bool = False
     tool_id_length: int | None = None
     source: str = ""
     checked: str = "2026-11-23"
@@ -102,6 +104,7 @@ _ROWS = (
         # It caches without being asked, which is all that cache_prompt asks for.
         settings=_CHAT | _CACHES,
         named_tools=True,
+        counts=True,
         source="https://developers.openai.com/api/reference/resources/chat",
     ),
     Service(
@@ -110,6 +113,7 @@ _ROWS = (
         key_env=("AZURE_OPENAI_API_KEY",),
         base_url_env=("AZURE_OPENAI_ENDPOINT",),
         key_header="api-key",
+        # Its answer to OpenAI's route that counts: 404 (learn.microsoft.com/answers/questions/5889782, May 2026).
         api="auto",
         rules="deployment",
         max_tokens="max_completion_tokens",

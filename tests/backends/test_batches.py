@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from genkit import LLM
+from genkit.backends import batches
 from genkit.backends.batches import joined
+from genkit.backends.together import together
 from genkit.errors import BadResponse, RateLimited, Timeout
 from genkit.types import Embeddings, Usage
 from tests.farend import Call, FarEnd
@@ -80,30 +82,54 @@ class Vendor:
 
 @ALL
 @BOTH
-def test_the_total_time_limit_holds_for_all_requests_together(make: Any, ask: Ask) -> None:
+def test_the_total_time_limit_holds_for_all_requests_together(
+    make: Any, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "together", lambda work, items, **_: together(work, items, at_once=1))
     with FarEnd(Vendor(wait=0.2)) as far, pytest.raises(Timeout) as caught:
         ask(make(far.url, 0), timeout=0.5)
     assert caught.value.phase == "total"
-    assert len(far.requests) < len(TEXTS)
 
 
 @ALL
-@BOTH
-def test_after_a_failure_only_the_texts_without_a_vector_are_sent_again(make: Any, ask: Ask) -> None:
+def test_after_a_failure_only_the_texts_without_a_vector_are_sent_again(make: Any) -> None:
     vendor = Vendor(busy=(3, 5))
     with FarEnd(vendor) as far:
-        found = ask(make(far.url, 2))
+        found = plain(make(far.url, 2))
     assert vendor.asked == [0, 1, 2, 2, 3, 3]
     assert [vector[0] for vector in found.vectors] == [0, 1, 2, 3]
     assert found.usage.input == 4
 
 
 @ALL
-@BOTH
-def test_a_failure_has_the_vectors_that_were_there(make: Any, ask: Ask) -> None:
+def test_so_are_those_that_were_sent_at_the_same_time(make: Any) -> None:
+    vendor = Vendor(busy=(3,))
+    with FarEnd(vendor) as far:
+        found = awaited(make(far.url, 2))
+    assert [vector[0] for vector in found.vectors] == [0, 1, 2, 3]
+    assert found.usage.input == 4
+
+
+@ALL
+def test_a_failure_has_the_vectors_that_were_there(make: Any) -> None:
     with FarEnd(Vendor(busy=(3,))) as far, pytest.raises(RateLimited) as caught:
-        ask(make(far.url, 0))
+        plain(make(far.url, 0))
     assert caught.value.backend == make.__name__
+    assert caught.value.embeddings is not None
+    assert [vector[0] for vector in caught.value.embeddings.vectors] == [0, 1]
+
+
+def test_a_failure_among_requests_at_the_same_time_has_the_vectors_before_it() -> None:
+    class Third(Vendor):
+        def __call__(self, call: Call) -> None:
+            third = json.loads(call.request.body)["inputText"][0] == "2"
+            # After all others.
+            time.sleep(0.3 if third else 0)
+            self.busy = (len(self.asked) + 1,) if third else ()
+            super().__call__(call)
+
+    with FarEnd(Third()) as far, pytest.raises(RateLimited) as caught:
+        awaited(bedrock(far.url, 0))
     assert caught.value.embeddings is not None
     assert [vector[0] for vector in caught.value.embeddings.vectors] == [0, 1]
 

@@ -19,6 +19,7 @@ from genkit.errors import (
     ConfigError,
     ConnectionFailed,
     InvalidRequest,
+    MissingCredential,
     MissingExtra,
     Unsupported,
 )
@@ -144,7 +145,7 @@ def gemini(states: list[str]) -> Any:
 
     def script(call: Call) -> None:
         request = call.request
-        if request.target.startswith("/upload/") and request.headers.get("x-goog-upload-command") == "start":
+        if "/upload/" in request.target and request.headers.get("x-goog-upload-command") == "start":
             call.answer(headers={"x-goog-upload-url": f"{call.far.url}/bytes"})
             return
         state = states.pop(0) if len(states) > 1 else states[0]
@@ -194,6 +195,44 @@ def test_a_refusal_of_gemini_is_an_error_of_ours() -> None:
     with FarEnd(script) as far, pytest.raises(InvalidRequest, match="was not uploaded") as caught:
         upload(far, Document(PDF))
     assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("tail", "options", "version"),
+    [("", {}, "v1beta"), ("/v1", {}, "v1"), ("/gateway", {"api_version": "v1alpha"}, "v1alpha")],
+)
+def test_an_llm_uploads_to_where_it_sends_its_calls(tail: str, options: Any, version: str) -> None:
+    pytest.importorskip("google.genai")
+    with FarEnd(gemini(["ACTIVE"])) as far:
+        llm = LLM("google:gemini-3-flash-preview", base_url=far.url + tail, api_key="key-1", **options)
+        part = llm.upload(Document(PDF, name="a.pdf"))
+        plan = llm.plan(["?", part])
+        assert far.requests[0].target.removeprefix("/gateway") == f"/upload/{version}/files"
+        assert far.requests[0].headers["x-goog-api-key"] == "key-1"
+    assert part == Document(file_id="files/abc", mime="application/pdf", name="a.pdf")
+    sent = plan.body["contents"][0]["parts"][1]["fileData"]
+    assert sent["mimeType"] == "application/pdf"
+    assert sent["fileUri"].endswith(f"/{version}/files/abc")
+
+
+def test_the_key_that_an_upload_goes_with_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(MissingCredential, match="GOOGLE_API_KEY"):
+        LLM("google:gemini-2.5-flash").upload(Document(PDF))
+
+
+@pytest.mark.parametrize(
+    ("model", "way_out"),
+    [
+        ("vertex:gemini-2.5-flash", r"Cloud Storage .* Document\(url='gs://bucket/name'\)"),
+        ("bedrock:amazon.nova-lite-v1:0", r"S3 .* Document\(url='s3://bucket/key'\)"),
+        ("bedrock:anthropic.claude-sonnet-4-5-20250929-v1:0", "send the bytes inline"),
+    ],
+)
+def test_a_cloud_without_a_file_service_says_where_files_go(model: str, way_out: str) -> None:
+    with pytest.raises(Unsupported, match=way_out):
+        LLM(model).upload(Document(PDF))
 
 
 def test_the_sdks_are_given_proxy_and_certificates() -> None:

@@ -116,7 +116,11 @@ def _check(body: JSON) -> None:
         _known(content, {"role", "parts"}, f"contents[{at}]")
         if content["role"] not in ("user", "model"):
             raise Refused("Please use a valid role: user, model.")
-        _check_parts(content["parts"], f"contents[{at}].parts")
+        if at == 0 and content["role"] != "user":
+            raise Refused("ensure that function call turn comes immediately after a user turn")
+        # Seen to be taken, where nothing else stands in the first turn.
+        if at > 0 or content["parts"] != [{"text": ""}]:
+            _check_parts(content["parts"], f"contents[{at}].parts")
         results = [part["functionResponse"]["name"] for part in content["parts"] if "functionResponse" in part]
         if results and results != open_calls:
             raise Refused("the number of function response parts must equal that of function call parts")

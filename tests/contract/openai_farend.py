@@ -1,7 +1,8 @@
-"""A far end that speaks OpenAI's wire on loopback: Chat Completions, Responses, embeddings, plain and streamed.
+"""A far end that speaks OpenAI's wire on loopback: Chat Completions, Responses and its token counts, embeddings.
 
-It repeats the text of the last user, calls the first tool where it must, fills a schema with one person, and does what
-is asked by `stop`, `max_tokens`, `n` and `logprobs`. A prompt with the word STALL begins its stream, no more.
+Answers come plain and streamed. It repeats the text of the last user, calls the first tool where it must, fills a
+schema with one person, and does what is asked by `stop`, `max_tokens`, `n` and `logprobs`. A prompt with the word STALL
+begins its stream, no more.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ JSON = dict[str, Any]
 UNKNOWN = "no-such-model"
 STALL = "STALL"
 _SSE = {"content-type": "text/event-stream", "x-request-id": "req-1"}
+_COUNTED = frozenset(
+    {"conversation", "input", "instructions", "model", "parallel_tool_calls", "personality", "previous_response_id"}
+    | {"reasoning", "text", "tool_choice", "tools", "truncation"}
+)
 _PLAIN = {"content-type": "application/json", "x-request-id": "req-1"}
 
 
@@ -32,12 +37,23 @@ def speak_openai(call: Call) -> None:
         call.answer(json.dumps({"error": error}).encode(), status=404, headers=_PLAIN)
     elif call.request.target.endswith("/chat/completions"):
         _serve(call, body, _chat_chunks(body), lambda: _chat(body))
+    elif call.request.target.endswith("/responses/input_tokens"):
+        _count(call, body)
     elif call.request.target.endswith("/responses"):
         _serve(call, body, _response_events(body), lambda: _response(body, _items(body)))
     elif call.request.target.endswith("/embeddings"):
         call.answer(json.dumps(_embeddings(body)).encode(), headers=_PLAIN)
     else:
         call.answer(b'{"error": {"message": "no such route"}}', status=404, headers=_PLAIN)
+
+
+def _count(call: Call, body: JSON) -> None:
+    if odd := sorted(body.keys() - _COUNTED):
+        error = {"message": f"Unknown parameter: '{odd[0]}'.", "type": "invalid_request_error", "param": odd[0]}
+        call.answer(json.dumps({"error": error}).encode(), status=400, headers=_PLAIN)
+        return
+    answer = {"object": "response.input_tokens", "input_tokens": _prompt_tokens(body)}
+    call.answer(json.dumps(answer).encode(), headers=_PLAIN)
 
 
 def _serve(call: Call, body: JSON, frames: Iterator[bytes], whole: Any) -> None:

@@ -81,7 +81,7 @@ def google(body: JSON) -> Iterator[str]:
             except ValidationError as error:
                 yield f"{name}[{at}] is no Content of google-genai: {error}"
     roles = [content.get("role") for content in contents]
-    if not contents or set(roles) - {"user", "model"}:
+    if not contents or set(roles) - {"user", "model"} or roles[0] != "user":
         yield f"roles {roles}"
     # What stands beside results would be read as the model's, so that it is a content of its own.
     kinds = ["results" if any("functionResponse" in part for part in c["parts"]) else c.get("role") for c in contents]

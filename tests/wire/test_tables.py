@@ -38,21 +38,12 @@ TABLES: dict[str, ModuleType] = {
 }
 
 _GOOGLE = "gemini/pydantic-ai__test_google_test_google_"
-_MATRIX = "pydantic-ai__test_multimodal_tool_returns_test_multimodal_tool_return_matrix_direct-uploaded_file-image-"
 _ACROSS = "gemini/pydantic-ai__test_tool_search_test_cross_provider_capability_replay_openai-responses-gpt-5.4-google-"
-_BY_URI = "a file by URI in a tool's result follows as the user's"
-_SILENT = "an empty turn says nothing, and is left out"
 _UNSIGNED = "the call of another vendor is sent with the signature that skips the check, as the recorder did"
 
 # What is reported of a request that the vendor took as it was, each with the reason; all of it is the encoder's choice.
 REPORTED = {
     (f"{_GOOGLE}decimal_native_output.json[0]", "output_schema"): "Gemini reads patterns, and does not hold to them",
-    (f"{_GOOGLE}model_empty_user_prompt.json[0]", "system"): "instructions alone are sent as the user's",
-    (f"{_GOOGLE}model_empty_user_prompt.json[0]", "message"): _SILENT,
-    (f"{_GOOGLE}instructions_only_with_tool_calls.json[0]", "system"): "instructions alone are sent as the user's",
-    **{(f"{_GOOGLE}instructions_only_with_tool_calls.json[{at}]", "message"): _SILENT for at in range(5)},
-    (f"gemini/{_MATRIX}google_gemini3_.json[2]", "image"): _BY_URI,
-    (f"vertex/{_MATRIX}google_vertex_.json[2]", "image"): _BY_URI,
     (f"{_ACROSS}gemini-3-flash-preview_.json[1]", "tool_call"): _UNSIGNED,
     (f"{_ACROSS}gemini-3-flash-preview_.json[0]", "tool_call"): _UNSIGNED,
 }

@@ -5,7 +5,7 @@ API key, keys in the environment, profiles, SSO, roles, containers, instances, o
 
 Vendor-only options (`guardrailConfig`, `performanceConfig`, `serviceTier`, `requestMetadata`, ...) go into
 `extra={"bedrock": {...}}`. They are merged last into the body: tools are added to the request's own, objects are merged
-key by key, everything else is replaced.
+at every depth, everything else is replaced.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 from typing_extensions import override
 
-from ...errors import BadResponse, GenkitError
+from ...errors import BadResponse, GenkitError, Unsupported
 from ...media import policy_of
 from ...transport import MAX_BYTES, HttpRequest, Transport
 from ...transport.eventstream import EventStreamParser
@@ -236,6 +236,13 @@ class Bedrock(WireBackend):
         path = requests.path_of(_NOBODY, "converse", backend=self.name)
         return WireRequest(path=path, body={}, model=_NOBODY, api="converse", origin=_ORIGIN)
 
+    @override
+    def upload(self, part: Media, model: str) -> Media:
+        way_out = f"put the file into S3 and pass its address, as in {type(part).__name__}(url='s3://bucket/key')"
+        if not self._families.of(model).s3:
+            way_out = f"send the bytes inline, since {model!r} reads nothing out of S3; other models take s3:// URLs"
+        raise Unsupported(f"{self.name} has no file service: {way_out}", backend=self.name)
+
     # ------------------------------------------------------------ embeddings
 
     @override
@@ -255,15 +262,19 @@ class Bedrock(WireBackend):
 
     @override
     def count_tokens(self, request: Request) -> int:
-        return self._counted(*self.exchange(self._counting(request)))
+        self._check_counts(request)
+        return self._counted(*self.exchange(self._counting(self.fetched(request))))
 
     @override
     async def acount_tokens(self, request: Request) -> int:
-        return self._counted(*await self.aexchange(self._counting(request)))
+        self._check_counts(request)
+        return self._counted(*await self.aexchange(self._counting(await self.afetched(request))))
 
-    def _counting(self, request: Request) -> WireRequest:
+    def _check_counts(self, request: Request) -> None:
         if not self._families.of(request.model).counts:
             raise self.lacks("token counting", request.model)
+
+    def _counting(self, request: Request) -> WireRequest:
         wire = self.encode(request, stream=False)
         body = {name: wire.body[name] for name in _COUNTED if name in wire.body}
         # CountTokens knows the models themselves only, not their inference profiles.

@@ -10,10 +10,11 @@ from typing import Any, Literal
 from ...errors import BadResponse, InvalidRequest, Unsupported
 from ...types import CallWarning, Embeddings, EmbedRequest, Usage
 from ..base import Losses
+from ..extra import merged
 from ..wire import Exchange, WireRequest
 from . import failures
 from .models import base_model
-from .request import merge_extra, path_of
+from .request import path_of
 
 __all__ = ["Maker", "decode", "encode", "join", "maker"]
 
@@ -89,8 +90,7 @@ def encode(request: EmbedRequest, *, backend: str) -> list[WireRequest]:
     extra = request.extra.get(backend, {})
     wires = []
     for texts in batches:
-        body = _body(request, form, texts)
-        merge_extra(body, extra)
+        body = merged(_body(request, form, texts), extra)
         wires.append(
             WireRequest(
                 path=path_of(request.model, "invoke", backend=backend),

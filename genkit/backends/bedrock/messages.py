@@ -207,14 +207,17 @@ class Conversation:
     def _media(self, part: Media) -> JSON:
         if isinstance(part, Document):
             self._documents += 1
-            if part.name:
+            if part.name and part.name != self._document():
                 # AWS warns that a model may take a document's name for an instruction.
                 self._losses.note(
                     "name", f"the name {part.name!r} is not sent: documents have neutral names on Converse"
                 )
         if isinstance(part, Image) and part.detail not in (None, "auto"):
             self._losses.lose("detail", "Converse has no detail of images")
-        return media.block(part, self._family, name=f"Document {self._documents}", backend=self._backend)
+        return media.block(part, self._family, name=self._document(), backend=self._backend)
+
+    def _document(self) -> str:
+        return f"Document {self._documents}"
 
     def _opaque(self, part: Opaque) -> list[JSON]:
         if part.origin == self._origin and part.native is not None:
@@ -258,7 +261,7 @@ class Conversation:
         return blocks
 
     def _id(self, given: str) -> str:
-        return call_id(given, self._family.tool_id_length)
+        return call_id(given, self._family.tool_id_length, issued=self._family.issued_ids)
 
     # ------------------------------------------------------------ assistant
 

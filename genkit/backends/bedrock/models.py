@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
-from ...errors import ConfigError, suggest
+from .. import families
 
 __all__ = ["CLAUDE_BUDGETS", "FAMILIES", "UNKNOWN", "Families", "Family", "base_model"]
 
@@ -61,6 +60,7 @@ class Family:
         leads: Whether a conversation may begin with the model's turn.
         prefill: Whether it may end with the model's turn, which the answer then goes on with.
         tool_id_length: Exact length of alphanumeric ids of tool calls, where it insists on one.
+        issued_ids: Whether it takes the ids that Bedrock gave itself in spite of that.
         thinks: How reasoning is asked for; "always" reasons unasked, None never.
         efforts: Effort words it takes, weakest first.
         replays: Whether it wants its signed reasoning back.
@@ -89,6 +89,7 @@ class Family:
     leads: bool = False
     prefill: bool = False
     tool_id_length: int | None = None
+    issued_ids: bool = False
     thinks: Thinks | None = None
     efforts: tuple[str, ...] = ()
     replays: bool = False
@@ -245,9 +246,11 @@ FAMILIES: tuple[Family, ...] = (
     _like(_LLAMA, r"meta\.llama3-[13]\b", media=frozenset({"document"})),
     _LLAMA,
     _like(_MISTRAL, r"mistral\.mi(s|x)tral-\d", tools=False, schema=None, system=False, media=frozenset({"document"})),
-    # Recorded traffic, read 2026-11-25: Bedrock's own long ids are taken back.
-    _like(_MISTRAL, r"mistral\.pixtral-large", tool_id_length=None),
-    _like(_MISTRAL, r"mistral\.mistral-small", media=_NONE, choices=frozenset({"any"})),
+    # Recorded traffic, read 2026-11-25: Bedrock's own long ids are taken back. Short ones of others are not, and the
+    # same holds for the models of 2402 (github.com/anomalyco/opencode/pull/48843); Ministral refuses the long ones, too
+    # (github.com/vercel/ai/issues/11802).
+    _like(_MISTRAL, r"mistral\.(pixtral-large|mistral-large-2402)", issued_ids=True),
+    _like(_MISTRAL, r"mistral\.mistral-small", issued_ids=True, media=_NONE, choices=frozenset({"any"})),
     _like(_MISTRAL, r"mistral\.(mistral-large-3|ministral-3|magistral|voxtral)", schema="native"),
     _MISTRAL,
     Family(
@@ -300,59 +303,8 @@ def base_model(model: str) -> str:
     return _REGION.sub("", model, count=1) if _REGION.match(model) else model
 
 
-class Families:
-    """The table, with rows of the caller's own before it.
-
-    Args:
-        rows: Mappings with `pattern` and any of `Family`'s attributes; those not given are the ones of the model named
-            by `like`, or else of the family that the table has for the pattern.
-        backend: Name for errors.
-
-    Raises:
-        ConfigError: If a row has no pattern, one that is no regular expression, or an attribute that is unknown.
-    """
+class Families(families.Families[Family]):
+    """The table, with rows of the caller's own before it; they may be for an ARN as it is written."""
 
     def __init__(self, rows: Iterable[Mapping[str, Any]] = (), *, backend: str) -> None:
-        self._own = tuple(_row(row, backend) for row in rows)
-        self._found = lru_cache(maxsize=512)(self._find)
-
-    def of(self, model: str) -> Family:
-        """Return the rules for a model."""
-        return self._found(model)
-
-    def _find(self, model: str) -> Family:
-        # A row of the caller's may be for the ARN as it is written.
-        own = next((row for row in self._own if re.match(row.pattern, model)), None)
-        return own or _match(base_model(model), self._own)
-
-
-def _match(base: str, own: tuple[Family, ...] = ()) -> Family:
-    return next((row for row in (*own, *FAMILIES) if re.match(row.pattern, base)), UNKNOWN)
-
-
-_KNOWN = {entry.name: entry for entry in fields(Family)}
-
-
-def _row(given: Mapping[str, Any], backend: str) -> Family:
-    facts = dict(given)
-    pattern = facts.pop("pattern", None)
-    if not isinstance(pattern, str) or not pattern:
-        raise ConfigError(f"a row of families= needs a pattern for model ids; got {given!r}", backend=backend)
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ConfigError(f"families= has a pattern {pattern!r} that is no regular expression: {error}") from error
-    like = facts.pop("like", pattern.replace("\\", ""))
-    if unknown := sorted(facts.keys() - _KNOWN.keys()):
-        raise ConfigError(
-            f"families= has no attribute {unknown[0]!r}{suggest(unknown[0], _KNOWN)}; it takes like, "
-            f"{', '.join(_KNOWN)}",
-            backend=backend,
-        )
-    for name, value in facts.items():
-        default = getattr(UNKNOWN, name)
-        if isinstance(default, frozenset | tuple) and not isinstance(value, str):
-            facts[name] = type(default)(value)
-        elif isinstance(default, frozenset | tuple):
-            raise ConfigError(f"families= takes a list for {name!r}, not the text {value!r}", backend=backend)
-    return replace(_match(base_model(str(like))), pattern=pattern, **facts)
+        super().__init__(rows, table=FAMILIES, rest=UNKNOWN, backend=backend, base=base_model)

@@ -9,18 +9,20 @@ from collections.abc import Iterable, Mapping
 __all__ = ["ToolNames", "call_id"]
 
 _ID = re.compile(r"[a-zA-Z0-9_.:-]{1,64}")
+_ISSUED = re.compile(r"tooluse_[a-zA-Z0-9_-]{1,56}")
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
-def call_id(given: str, length: int | None) -> str:
+def call_id(given: str, length: int | None, *, issued: bool = False) -> str:
     """Return a tool call's id in the form that is accepted; the same id gives the same again.
 
     Args:
         given: The id, of whatever vendor.
         length: Exact length of alphanumeric ids, where the model insists on one.
+        issued: Whether ids that Bedrock gave itself are taken all the same.
     """
-    if length is not None:
+    if length is not None and not (issued and _ISSUED.fullmatch(given)):
         if len(given) == length and given.isascii() and given.isalnum():
             return given
         number = int.from_bytes(_digest(given)[:8], "big")

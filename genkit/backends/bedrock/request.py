@@ -11,13 +11,14 @@ from ...errors import InvalidRequest, Unsupported
 from ...events import dump_json
 from ...types import Request, Schema, Text, Tool, ToolCall, ToolChoice, ToolResult
 from ..base import Losses
+from ..extra import merged
 from ..wire import WireRequest
 from .messages import Conversation, cache_point
 from .models import CLAUDE_BUDGETS, Family
 from .names import ToolNames
 from .schemas import Unfit, closed, inlined
 
-__all__ = ["ANSWER_TOOL", "SETTINGS", "ConverseRequest", "encode", "merge_extra", "path_of", "settings_of"]
+__all__ = ["ANSWER_TOOL", "SETTINGS", "ConverseRequest", "encode", "path_of", "settings_of"]
 
 JSON = dict[str, Any]
 
@@ -28,9 +29,11 @@ SETTINGS = frozenset({"temperature", "top_p", "max_tokens", "stop", "reasoning",
 _INFERENCE = {"temperature": "temperature", "top_p": "topP", "max_tokens": "maxTokens"}
 _LEAST_BUDGET = 1024
 _MOST_POINTS = 4
+_LONG = "1h"
 _WORDS = ("minimal", "low", "medium", "high", "xhigh", "max")
-# Merged by key; everything else that stands in `extra` replaces what is there.
 _TOOLS = "toolConfig"
+# Each holds one of several objects.
+_CHOICES = frozenset({"toolChoice", "tool_choice", "structure"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +96,6 @@ def encode(request: Request, family: Family, *, origin: str, stream: bool, backe
     return _Encoding(request, family, origin, backend).wire(stream=stream)
 
 
-def merge_extra(body: JSON, extra: Mapping[str, Any]) -> None:
-    """Put vendor-only options into a body, last, so that they win: objects key by key, tools added to the others."""
-    for name, value in extra.items():
-        match body.get(name), value:
-            case dict() as before, dict():
-                merged = {**before, **value}
-                if name == _TOOLS and "tools" in before and "tools" in value:
-                    merged["tools"] = [*before["tools"], *value["tools"]]
-                body[name] = merged
-            case _:
-                body[name] = value
-
-
 class _Encoding:
     """One request on its way to a body; every method fills in its share."""
 
@@ -148,7 +138,8 @@ class _Encoding:
             if value:
                 self.body[name] = value
         self.limit_points()
-        merge_extra(self.body, self.extra)
+        self.order_points()
+        self.body = merged(self.body, self.extra, choices=_CHOICES)
         return ConverseRequest(
             path=path_of(self.request.model, "converse-stream" if stream else "converse", backend=self.backend),
             body=self.body,
@@ -484,6 +475,19 @@ class _Encoding:
             self.losses.lose("cache", f"a request has {_MOST_POINTS} cache points at most; the first are left out")
             for blocks, block in points[:surplus]:
                 blocks[:] = [other for other in blocks if other is not block]
+
+    def order_points(self) -> None:
+        """Let no cache point last longer than one before it, in the order in which the service reads them."""
+        turns = [block for turn in self.body["messages"] for block in turn["content"]]
+        read = [*self.body.get(_TOOLS, {}).get("tools", []), *self.body.get("system", []), *turns]
+        points = [block["cachePoint"] for block in read if "cachePoint" in block]
+        last = max((at for at, point in enumerate(points) if point.get("ttl") == _LONG), default=0)
+        shorter = [point for point in points[:last] if point.get("ttl") != _LONG]
+        if shorter:
+            why = f"no cache point may last longer than those before it; those before the one for {_LONG} last as long"
+            self.losses.lose("cache", why, kind="changed")
+        for point in shorter:
+            point["ttl"] = _LONG
 
 
 def _unsigned_loop(turns: list[JSON]) -> bool:

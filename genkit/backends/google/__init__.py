@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 from typing_extensions import override
 
-from ...errors import BadResponse, GenkitError
+from ...errors import BadResponse, GenkitError, Unsupported
 from ...media import policy_of
 from ...transport import MAX_BYTES, HttpRequest, Transport
 from ...types import Embeddings, EmbedRequest, Features, FetchPolicy, Media, Request, Response
-from .. import batches
+from .. import batches, files
 from ..wire import Decoder, Exchange, WireBackend, WireRequest
 from . import answers, embeddings, failures
 from .connection import Connection
@@ -214,6 +214,18 @@ class Google(WireBackend):
         return url, {**self._connection.placeholders(), **wire.headers}
 
     @override
+    def upload(self, part: Media, model: str) -> Media:
+        if self.vendor == "vertex":
+            raise Unsupported(
+                f"{self.name} has no file service: put the file into Cloud Storage and pass its address, as in "
+                f"{type(part).__name__}(url='gs://bucket/name')",
+                backend=self.name,
+            )
+        base, version = self._connection.files()
+        where = files.Service(self.name, base, self._connection.headers(), transport=self.transport)
+        return files.upload_google(part, where, api_version=version)
+
+    @override
     def probe(self) -> WireRequest:
         path = "/models?pageSize=1" if self.vendor == "google" else "/publishers/google/models/gemini-2.5-flash"
         return WireRequest(path=path, body={}, model="", api="models", origin="", method="GET")
@@ -222,11 +234,12 @@ class Google(WireBackend):
 
     @override
     def count_tokens(self, request: Request) -> int:
-        return self._counted(self.exchange(self._encoded(request, count=True))[0])
+        return self._counted(self.exchange(self._encoded(self.fetched(request), count=True))[0])
 
     @override
     async def acount_tokens(self, request: Request) -> int:
-        return self._counted((await self.aexchange(self._encoded(request, count=True)))[0])
+        wire = self._encoded(await self.afetched(request), count=True)
+        return self._counted((await self.aexchange(wire))[0])
 
     def _counted(self, data: JSON) -> int:
         if error := data.get("error"):

@@ -165,6 +165,12 @@ class Connection:
             return Place(base, "" if _VERSION.search(base) else f"/{version}", home=host.endswith(".googleapis.com"))
         return Place(_GEMINI if self.vendor == "google" else self._cloud(path, strict=strict), f"/{version}", home=True)
 
+    def files(self) -> tuple[str, str]:
+        """Return address and version of the Gemini API apart, as its file service wants them."""
+        place = self.place()
+        version = place.version or "/" + place.base.rpartition("/")[2]
+        return place.base.removesuffix(version), version[1:]
+
     def _cloud(self, path: str, *, strict: bool) -> str:
         full = _FULL.match(path)
         location = full[1] if full else self._where(path, strict=strict)

@@ -9,11 +9,11 @@ from typing import Any
 from ...errors import BadResponse, InvalidRequest
 from ...types import CallWarning, Embeddings, EmbedRequest, Usage
 from ..base import Losses
+from ..extra import merged
 from ..wire import Exchange, WireRequest
 from . import failures
 from .counts import count
 from .models import Vendor, base_name
-from .request import merged
 
 __all__ = ["decode", "embeds", "encode", "join"]
 

@@ -92,6 +92,14 @@ class Shelf:
         kind: str = media.kind  # type: ignore[attr-defined]  # every subclass has a kind
         return parts.scheme == "https" and (self.vendor == "vertex" or kind in self.family.urls)
 
+    def holds(self, uri: str) -> bool:
+        """Return whether a file lies with the vendor, or where it may be read from inside a tool's result."""
+        if uri.startswith("gs://"):
+            return True
+        # Vertex AI reads any public address there; of the Gemini API only its own files were seen.
+        own = uri.startswith(self._files) or urlsplit(uri).hostname == _FILES_HOST
+        return own if self.vendor == "google" else uri.startswith("https://")
+
     def _file(self, media: Media, name: str) -> JSON:
         if "://" in name:
             return _reference(name, self._type(media, _of_url(name)))
@@ -108,9 +116,10 @@ class Shelf:
 
     def _too_much(self) -> str:
         limit = f"{_INLINE[self.vendor] // 1_000_000} MB"
+        way_out = "put them into Cloud Storage, and pass url='gs://...'"
         if self.vendor == "google":
-            return f"there are more than {limit} of media: upload them with the Files API, and pass file_id='files/...'"
-        return f"there are more than {limit} of media: put them into Cloud Storage, and pass url='gs://...'"
+            way_out = "upload them with llm.upload(part), which gives parts with a file_id"
+        return f"there are more than {limit} of media, which {self._name} does not take in a request: {way_out}"
 
     def _unknown(self, media: Media) -> InvalidRequest:
         kind = type(media).__name__

@@ -56,6 +56,7 @@ class Conversation:
         self._forgotten: dict[str, int] = {}
         self._unsigned = 0
         self._marks = 0
+        self._silent = False
 
     def encode(self, messages: Sequence[Message]) -> tuple[JSON | None, list[JSON]]:
         """Return the instructions, if any, and the contents."""
@@ -71,6 +72,7 @@ class Conversation:
             else:
                 self._user(turn)
         self._report()
+        self._begin(instructions)
         if not self._out:
             raise InvalidRequest("the prompt is empty: give at least one message with text or another part in it")
         return instructions, self._out
@@ -78,15 +80,33 @@ class Conversation:
     def _without_empty(self, messages: Sequence[Message]) -> list[Message]:
         """Return the messages without empty texts, which are refused; signed ones are not empty."""
         kept: list[Message] = []
+        silent: list[str] = []
+        left: list[str] = []
         for message in messages:
             parts = tuple([part for part in message.parts if not _is_empty(part)])
-            if not parts:
-                self._losses.lose("message", f"{self._name} takes no empty turn (one of the {message.role}'s)")
-            else:
+            if parts:
                 kept.append(
                     message if len(parts) == len(message.parts) else message.model_copy(update={"parts": parts})
                 )
+                continue
+            first = message.role == "user" and all(before.role == "system" for before in kept)
+            (silent if first else left).append(message.role)
+        follows = next((message.role for message in kept if message.role != "system"), "assistant")
+        # Before the model's turn `_begin` puts it back.
+        self._silent = bool(silent) and follows == "assistant"
+        for role in left if self._silent else silent + left:
+            self._losses.lose("message", f"{self._name} takes no empty turn (one of the {role}'s)")
         return kept
+
+    def _begin(self, instructions: JSON | None) -> None:
+        """Let the user's turn come first: a call of the model's is refused where no turn of the user's is before it."""
+        alone = not self._out and self._silent and instructions is not None
+        if not alone and not (self._out and self._out[0]["role"] == "model"):
+            return
+        if not self._silent:
+            why = "a conversation begins with the user; an empty turn of the user's is sent before the model's"
+            self._losses.lose("messages", why, kind="changed")
+        self._out.insert(0, {"role": "user", "parts": [{"text": ""}]})
 
     def _report(self) -> None:
         for origin, count in self._forgotten.items():
@@ -96,7 +116,11 @@ class Conversation:
             why = "calls without a signature of this model are sent with the one that skips its check"
             self._losses.lose("tool_call", why, kind="changed")
         if self._marks:
-            self._losses.lose("cache", f"{self._name} caches beginnings of prompts by itself, and takes no marks")
+            why = (
+                f"{self._name} caches beginnings of prompts by itself, and takes no marks; what must stay is a cached "
+                f"content of its own, whose name goes into extra={{{self._name!r}: {{'cachedContent': ...}}}}"
+            )
+            self._losses.lose("cache", why)
 
     # ------------------------------------------------------------ instructions
 
@@ -105,7 +129,7 @@ class Conversation:
         if not parts:
             return None, conversation
         other = next((part for part in parts if not isinstance(part, Text)), None)
-        if other is None and conversation and self._family.system:
+        if other is None and (conversation or self._silent) and self._family.system:
             return {"parts": [self._text(part) for part in parts if isinstance(part, Text)]}, conversation
         if not conversation:
             why = f"{self._name} answers no instructions alone; they are sent as the user's"
@@ -161,7 +185,7 @@ class Conversation:
                 texts.append(item.text)
                 continue
             sent = self._shelf.part(item)
-            if sent.get("inlineData", {}).get("mimeType") in self._family.tool_media:
+            if self._fits_result(item, sent):
                 if isinstance(item, Image) and item.detail not in (None, "auto"):
                     self._losses.lose("detail", "inside a result, media have no resolution of their own")
                 inside.append(sent)
@@ -180,6 +204,14 @@ class Conversation:
         if inside:
             answer["parts"] = inside
         return {"functionResponse": answer}
+
+    def _fits_result(self, item: Image | Audio | Video | Document, sent: JSON) -> bool:
+        """Return whether a piece of media has a place inside a tool's result."""
+        if "inlineData" in sent:
+            return sent["inlineData"].get("mimeType") in self._family.tool_media
+        kind = sent["fileData"].get("mimeType")
+        known = kind in self._family.tool_media or (kind is None and isinstance(item, (Image, Document)))
+        return known and self._family.tool_files and self._shelf.holds(sent["fileData"]["fileUri"])
 
     # ------------------------------------------------------------ the model
 
@@ -308,7 +340,7 @@ def _plain(messages: Sequence[Message]) -> tuple[JSON | None, list[JSON]] | None
         if out and out[-1]["role"] == spoken:
             return None
         out.append({"role": spoken, "parts": [{"text": part.text}]})
-    if not out:
+    if not out or out[0]["role"] == "model":
         return None
     return ({"parts": system} if system else None), out
 

@@ -6,12 +6,11 @@ model and gets the newest rules. Rows of the caller's own, given as `families=`,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from ...errors import ConfigError, UnknownSetting, suggest
+from .. import families
 
 __all__ = ["FAMILIES", "NEWEST", "READABLE", "Families", "Family", "Vendor", "base_name"]
 
@@ -60,6 +59,7 @@ class Family:
         media: Kinds of media it reads.
         mimes: Media types it reads; empty for those of `READABLE`.
         tool_media: Media types that stand inside a tool's result; others follow it.
+        tool_files: Whether files of these types may stand there by their address, too.
         urls: Kinds of media the Gemini API fetches from a public address by itself. Vertex AI fetches all kinds.
         resolution: Whether each part may have its own media resolution.
         tools: Whether it calls functions.
@@ -84,6 +84,7 @@ class Family:
     media: frozenset[str] = _KINDS
     mimes: frozenset[str] = _NONE
     tool_media: frozenset[str] = _TOOL_MEDIA
+    tool_files: bool = True
     urls: frozenset[str] = frozenset({"image", "video", "document"})
     resolution: bool = True
     tools: bool = True
@@ -117,6 +118,7 @@ def _second(pattern: str, **facts: Any) -> Family:
     """Return a family of the second generation, which has no signed calls and no ids."""
     known: dict[str, Any] = {
         "tool_media": _NONE,
+        "tool_files": False,
         "resolution": False,
         "mixes_tools": False,
         "schema_with_tools": False,
@@ -177,55 +179,8 @@ def base_name(model: str) -> str:
     return model.rpartition("/")[2]
 
 
-class Families:
-    """The table, with the caller's own rows before it.
-
-    Args:
-        rows: Mappings of `Family`'s fields; what a row leaves out is as in the newest family.
-        name: The backend's, for errors.
-
-    Raises:
-        ConfigError: If a row has no usable pattern, or a field that there is not.
-    """
+class Families(families.Families[Family]):
+    """The table, with the caller's own rows before it."""
 
     def __init__(self, rows: Iterable[Mapping[str, Any]] | None, *, name: str) -> None:
-        self._rows = (*[_row(row, name) for row in rows or ()], *FAMILIES)
-        self._found: dict[str, Family] = {}
-
-    def of(self, model: str) -> Family:
-        """Return the rules for a model."""
-        known = self._found.get(model)
-        if known is None:
-            wanted = base_name(model)
-            known = next((row for row in self._rows if re.match(row.pattern, wanted)), NEWEST)
-            # A program uses few models; a server that is handed arbitrary names must not grow.
-            if len(self._found) < 512:
-                self._found[model] = known
-        return known
-
-
-def _row(given: Mapping[str, Any], name: str) -> Family:
-    known = {field.name for field in fields(Family)}
-    if unknown := sorted(given.keys() - known):
-        raise UnknownSetting(
-            f"a row of families= has no field {unknown[0]!r}{suggest(unknown[0], known)}; fields: "
-            f"{', '.join(sorted(known))}",
-            backend=name,
-        )
-    pattern = given.get("pattern")
-    try:
-        re.compile(pattern or "")
-    except (re.error, TypeError) as error:
-        raise ConfigError(
-            f"the pattern {pattern!r} of a row of families= is no pattern: {error}", backend=name
-        ) from None
-    if not pattern:
-        raise ConfigError("a row of families= needs a pattern, such as r'gemini-4'", backend=name)
-    return Family(**{field: _frozen(field, value) for field, value in given.items()})
-
-
-def _frozen(field: str, value: Any) -> Any:
-    """Return a field's value as the table has it; configuration files know lists only."""
-    if isinstance(value, (list, tuple, set)):
-        return tuple(value) if field in ("levels", "budget") else frozenset(value)
-    return value
+        super().__init__(rows, table=FAMILIES, rest=NEWEST, backend=name, base=base_name)

@@ -9,13 +9,14 @@ from ...events import dump_json
 from ...types import Reasoning, Request, Settings, Tool, ToolChoice
 from ..base import Losses
 from ..checks import check_choice, check_prompt
+from ..extra import merged
 from ..wire import WireRequest
 from .media import Shelf
 from .messages import Conversation
 from .models import Family, Vendor
 from .schema import dialect
 
-__all__ = ["DECLARATIONS", "encode", "encode_count", "merged", "settings_of"]
+__all__ = ["DECLARATIONS", "encode", "encode_count", "settings_of"]
 
 JSON = dict[str, Any]
 
@@ -120,23 +121,6 @@ def encode_count(
         origin=origin,
         timeouts=request.settings.timeout,
     )
-
-
-def merged(before: JSON, extra: JSON) -> JSON:
-    """Return a body with vendor-only options merged in, so that they win.
-
-    Objects are merged at every depth, tools are added to the request's own, and everything else is replaced.
-    """
-    out = dict(before)
-    for name, value in extra.items():
-        match out.get(name), value:
-            case dict() as one, dict() if not name.endswith("Schema"):
-                out[name] = merged(one, value)
-            case list() as one, list() if name == "tools":
-                out[name] = [*one, *value]
-            case _:
-                out[name] = value
-    return out
 
 
 class _Encoding:

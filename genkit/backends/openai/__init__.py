@@ -8,13 +8,16 @@ Vendor-only options go into `extra={"openai": {...}}`, under the name of the bac
 takes what stands under "openai" too. They are merged last into the body: tools are added to the request's own,
 objects are merged key by key, everything else is replaced.
 
+Tokens are counted by a route of Responses, for requests that go through Chat, too: the count is what Responses would
+bill, and what only Chat can say (sound, say) is refused. Azure has no such route, nor do compatible services.
+
 Keys and addresses come from the constructor or from the environment, and are looked up at the first call. At another
 `base_url` than OpenAI's a key is not demanded; OPENAI_API_KEY is sent where it is set, as the vendor's SDK does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qsl
 
@@ -61,6 +64,7 @@ _CHAT_EXTRA = _CHAT_ONLY | frozenset(
 )
 # For images and files together; developers.openai.com/api/docs/guides/images-vision and .../pdf-files, read 2026-11-25.
 _INLINE_BYTES = 50_000_000
+_CACHES = frozenset({"cache_prompt"})
 _RESPONSES_SETTINGS = frozenset(
     {"temperature", "top_p", "max_tokens", "logprobs", "top_logprobs", "reasoning", "tool_choice"}
     | {"parallel_tool_calls", "cache_prompt"}
@@ -87,6 +91,7 @@ class OpenAI(WireBackend):
         project: OpenAI's project id.
         headers: Further headers of every request.
         fetch: What may be fetched for a service that takes no URLs; False for nothing.
+        families: Rows of the caller's own before the table of model families; see `models`.
         max_bytes: Longest answer to read, in bytes.
 
     Raises:
@@ -109,6 +114,7 @@ class OpenAI(WireBackend):
         project: str | None = None,
         headers: Mapping[str, str] | None = None,
         fetch: FetchPolicy | bool = True,
+        families: Iterable[Mapping[str, Any]] | None = None,
         max_bytes: int = MAX_BYTES,
     ) -> None:
         identity: dict[str, Any] = {
@@ -125,6 +131,7 @@ class OpenAI(WireBackend):
         self.transport = Transport(**way, http_client=http_client)
         self.fetch = policy_of(fetch, backend=name)
         self._api = api
+        self._families = models.Families(families, backend=name)
         self._connection = Connection(name, client=client, **identity)
         if client is not None:
             say_what_stays(client, name=name, own_way=any(way is not None for way in (proxy, ca, http_client)))
@@ -136,14 +143,14 @@ class OpenAI(WireBackend):
     def features(self, model: str) -> Features:
         place = self._connection.place(strict=False)
         service = place.service
-        family = models.family(model, service)
+        family = self._families.of(model, service)
         embeds = "embedding" in model.lower()
         if embeds:
             return Features(settings=frozenset({"timeout"}), embeddings=True)
         through = self._only(family, place)
         settings, media = service.settings, service.media & family.media
         if through == "responses":
-            settings, media = _RESPONSES_SETTINGS, media - {"audio"}
+            settings, media = _RESPONSES_SETTINGS - (_CACHES - service.settings), media - {"audio"}
         if family.reasons and "none" not in family.efforts:
             settings -= models.SAMPLING
         if not family.stop:
@@ -157,6 +164,7 @@ class OpenAI(WireBackend):
             thinking=service.reasoning != "none" and bool(family.reasons or family.efforts),
             media=media,
             embeddings=service.rules != "openai",
+            count_tokens=self._counts(family, place),
         )
 
     # ------------------------------------------------------------ translation
@@ -169,7 +177,8 @@ class OpenAI(WireBackend):
         api = self._chosen(request, place)
         encode = responses.encode if api == "responses" else chat.encode
         try:
-            return encode(request, place.service, origin=self._origin(place, api), stream=stream)
+            family = self._families.of(request.model, place.service)
+            return encode(request, place.service, origin=self._origin(place, api), stream=stream, family=family)
         except GenkitError as error:
             error.backend = error.backend or self.name
             raise
@@ -194,7 +203,7 @@ class OpenAI(WireBackend):
     @override
     def fetches(self, part: Media, model: str) -> bool:
         service = self._connection.place(strict=False).service
-        return takes_no_url(part, service, models.family(model, service))
+        return takes_no_url(part, service, self._families.of(model, service))
 
     @override
     def decode(self, wire: WireRequest, data: JSON, exchange: Exchange) -> Response[Any]:
@@ -218,7 +227,7 @@ class OpenAI(WireBackend):
 
     def _chosen(self, request: Request, place: Place) -> str:
         """Return the interface that a request goes through."""
-        only = self._only(models.family(request.model, place.service), place)
+        only = self._only(self._families.of(request.model, place.service), place)
         return only or ("chat" if _needs_chat(request, place.service) else "responses")
 
     def _only(self, family: models.Family, place: Place) -> str | None:
@@ -285,6 +294,31 @@ class OpenAI(WireBackend):
         # Azure's data plane and every compatible service list their models, too.
         return WireRequest(path="/models", body={}, model="", api="models", origin="", method="GET")
 
+    # ------------------------------------------------------------ counting
+
+    @override
+    def count_tokens(self, request: Request) -> int:
+        return self._counted(*self.exchange(self._counting(request)))
+
+    @override
+    async def acount_tokens(self, request: Request) -> int:
+        return self._counted(*await self.aexchange(self._counting(request)))
+
+    def _counts(self, family: models.Family, place: Place) -> bool:
+        """Return whether there is a route that counts: one of Responses, which any model must be known to."""
+        through = self._only(family, place) == "responses"
+        return place.service.counts and "responses" in family.apis and (place.home or through)
+
+    def _counting(self, request: Request) -> WireRequest:
+        place = self._connection.place(strict=False)
+        family = self._families.of(request.model, place.service)
+        if not self._counts(family, place):
+            raise self.lacks("token counting", request.model)
+        return responses.encode_count(request, place.service, origin=self._origin(place, "responses"), family=family)
+
+    def _counted(self, data: JSON, exchange: Exchange) -> int:
+        return responses.decode_count(data, backend=self.name, request_id=self.request_id(exchange.headers))
+
     # ------------------------------------------------------------ embeddings
 
     @override
@@ -295,7 +329,9 @@ class OpenAI(WireBackend):
     @override
     async def aembed(self, request: EmbedRequest) -> Embeddings:
         wires = embeddings.encode(request, self._connection.place(strict=False).service)
-        return self.measured(request, embeddings.join(await batches.aembedded(self, wires, self._vectors)))
+        # A request holds two thousand texts: the next one may as well wait.
+        found = await batches.aembedded(self, wires, self._vectors, at_once=1)
+        return self.measured(request, embeddings.join(found))
 
     def _vectors(self, wire: WireRequest, data: JSON, exchange: Exchange) -> Embeddings:
         return embeddings.decode(wire, data, exchange, backend=self.name)

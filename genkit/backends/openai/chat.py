@@ -9,17 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import ConfigError, InvalidRequest
-from ...types import EmbedRequest, Request, Settings, Tool, ToolChoice
+from ...types import EmbedRequest, Request, Tool, ToolChoice
 from ..base import Losses
 from ..checks import check_choice, check_prompt
 from ..services import Service
 from ..wire import WireRequest
 from . import models
 from .answers import Decoder, decode
+from .cache import Cache
 from .messages import encode_messages
 from .strict import strictness
 
-__all__ = ["Decoder", "decode", "encode", "lose_cache_wishes", "lose_tool_settings", "merge_extra"]
+__all__ = ["Decoder", "decode", "encode", "lose_tool_settings", "merge_extra"]
 
 JSON = dict[str, Any]
 
@@ -37,12 +38,15 @@ _PLAIN = (
 _MOST_STOPS = 4
 
 
-def encode(request: Request, service: Service, *, origin: str, stream: bool) -> WireRequest:
+def encode(
+    request: Request, service: Service, *, origin: str, stream: bool, family: models.Family | None = None
+) -> WireRequest:
     """Translate a request.
 
     Args:
         request: The request; `extra` is taken under the backend's name, and under "openai" on Azure too.
         service: Where it goes.
+        family: The model's rules, where they are not the table's.
         origin: Mark of native data that may be sent back there.
         stream: Whether the answer is to come in pieces.
 
@@ -51,7 +55,8 @@ def encode(request: Request, service: Service, *, origin: str, stream: bool) -> 
         Unsupported: For what the service lacks and the caller cannot do without.
     """
     check_prompt(request)
-    return _Encoding(request, service, origin).wire(stream=stream)
+    family = family or models.family(request.model, service)
+    return _Encoding(request, service, family, origin).wire(stream=stream)
 
 
 def merged_extra(request: Request | EmbedRequest, service: Service) -> JSON:
@@ -87,12 +92,13 @@ def merge_extra(body: JSON, extra: JSON, *, stream: bool) -> None:
 class _Encoding:
     """One request on its way to a body; every method fills in its share."""
 
-    def __init__(self, request: Request, service: Service, origin: str) -> None:
+    def __init__(self, request: Request, service: Service, family: models.Family, origin: str) -> None:
         self.request = request
         self.settings = request.settings
         self.service = service
-        self.family = models.family(request.model, service)
+        self.family = family
         self.losses = Losses(request, backend=service.name)
+        self.cache = Cache(request, service, family, self.losses, api="chat")
         self.origin = origin
         self.extra = merged_extra(request, service)
         self.given: set[str] = set()
@@ -103,7 +109,7 @@ class _Encoding:
     def wire(self, *, stream: bool) -> WireRequest:
         """Return the whole."""
         self.body["messages"] = encode_messages(
-            self.request.messages, self.service, self.family, self.losses, origin=self.origin
+            self.request.messages, self.service, self.family, self.losses, cache=self.cache, origin=self.origin
         )
         if self.given or self.request.tools:
             self.tools()
@@ -117,7 +123,8 @@ class _Encoding:
             if self.service.stream_usage:
                 self.body["stream_options"] = {"include_usage": True}
         merge_extra(self.body, self.extra, stream=stream)
-        if self.family is not models.FREE:
+        self.cache.settle(self.body)
+        if not self.family.free:
             _check_json_mode(self.body, backend=self.service.name)
         return WireRequest(
             path="/chat/completions",
@@ -152,15 +159,15 @@ class _Encoding:
     def limits(self) -> None:
         """Fill in what ends an answer, and the seed."""
         if "max_tokens" in self.given:
-            known = self.family is not models.FREE and self.family is not models.NEWEST
             # Reasoning models refuse the older name, and every model of OpenAI's takes the newer one.
-            self.body["max_completion_tokens" if known else self.service.max_tokens] = self.settings.max_tokens
+            name = self.service.max_tokens if self.family.free else "max_completion_tokens"
+            self.body[name] = self.settings.max_tokens
         if "seed" in self.given:
             self.body[self.service.seed] = self.settings.seed
         if "stop" in self.given:
             self.stop()
         if "cache_prompt" in self.given:
-            lose_cache_wishes(self.settings, self.losses)
+            self.body.update(self.cache.options())
 
     def stop(self) -> None:
         """Fill in the stop texts, all of them or none without the caller's leave."""
@@ -168,7 +175,7 @@ class _Encoding:
         if not self.family.stop:
             self.losses.lose("stop", f"{self.request.model!r} takes no stop texts", guarantee=True)
             return
-        if self.family is not models.FREE and len(stop) > _MOST_STOPS:
+        if not self.family.free and len(stop) > _MOST_STOPS:
             why = f"{name} takes at most {_MOST_STOPS} stop texts, and {len(stop)} are given"
             self.losses.lose("stop", why, kind="changed", guarantee=True)
             stop = stop[:_MOST_STOPS]
@@ -293,15 +300,6 @@ def lose_tool_settings(given: set[str], losses: Losses) -> None:
     """Report what is said about tools in a request without any: the vendor refuses it there."""
     for name in sorted(given & {"parallel_tool_calls", "tool_choice"}):
         losses.lose(name, "the request has no tools")
-
-
-def lose_cache_wishes(settings: Settings, losses: Losses) -> None:
-    """Report what is asked of the prompt's cache beyond its use: OpenAI and its like fill it by themselves."""
-    if settings.cache_prompt is False:
-        losses.lose("cache_prompt", "the vendor caches prompts by itself, and cannot be told not to")
-    elif isinstance(settings.cache_prompt, str):
-        why = f"the vendor caches prompts by itself; for how long is not chosen by {settings.cache_prompt!r}"
-        losses.lose("cache_prompt", why, kind="changed")
 
 
 def _check_json_mode(body: JSON, *, backend: str) -> None:

@@ -309,7 +309,7 @@ class Connection:
 
     def url(self, place: Place, path: str, *, model: str) -> str:
         """Return the URL for a path below the base."""
-        if place.deployments and path != "/responses":
+        if place.deployments and not path.startswith("/responses"):
             path = f"/deployments/{quote(model, safe='')}{path}"
         return f"{place.base}{path}{place.query}"
 

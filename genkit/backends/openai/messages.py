@@ -28,8 +28,9 @@ from ...types import (
 from ..base import Losses
 from ..history import mended
 from ..services import Service
+from .cache import Cache
 from .calls import lose_form
-from .models import FREE, Family
+from .models import Family
 
 __all__ = ["encode_messages", "takes_no_url"]
 
@@ -49,13 +50,13 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 def encode_messages(
-    messages: Sequence[Message], service: Service, family: Family, losses: Losses, *, origin: str
+    messages: Sequence[Message], service: Service, family: Family, losses: Losses, *, cache: Cache, origin: str
 ) -> list[JSON]:
     """Return the messages of a request, in order; nothing is moved and nothing left out without a report."""
     plain = _plain(messages, family)
     if plain is not None:
         return plain
-    return _Conversation(mended(messages, losses), service, family, losses, origin).encode()
+    return _Conversation(mended(messages, losses), service, family, losses, cache=cache, origin=origin).encode()
 
 
 def takes_no_url(part: Media, service: Service, family: Family) -> bool:
@@ -79,6 +80,8 @@ def _plain(messages: Sequence[Message], family: Family) -> list[JSON] | None:
         role, parts = message.role, message.parts
         if len(parts) != 1 or type(part := parts[0]) is not Text or part.refusal or message.name or role == "tool":
             return None
+        if part.cache:
+            return None
         if role == "system" and (out or family.role == "user"):
             return None
         out.append({"role": family.role if role == "system" else role, "content": part.text})
@@ -89,12 +92,20 @@ class _Conversation:
     """One request's messages on their way to the wire."""
 
     def __init__(
-        self, messages: Sequence[Message], service: Service, family: Family, losses: Losses, origin: str
+        self,
+        messages: Sequence[Message],
+        service: Service,
+        family: Family,
+        losses: Losses,
+        *,
+        cache: Cache,
+        origin: str,
     ) -> None:
         self._messages = messages
         self._service = service
         self._family = family
         self._losses = losses
+        self._cache = cache
         self._origin = origin
         self._out: list[JSON] = []
         # Media that Chat has no place for where they stand; they follow as the next user turn.
@@ -116,6 +127,7 @@ class _Conversation:
                 case "user":
                     self._user(message)
                 case "assistant":
+                    self._lose_marks(message)
                     self._assistant(message, running=at > self._running)
                 case "tool":
                     self._results(message)
@@ -149,7 +161,9 @@ class _Conversation:
         role = self._family.role
         if role == "user":
             self._losses.lose("system", "this model has no system role, it is sent as the user's", kind="changed")
-        self._add(role, message, content=_content([_text(part) for part in message.parts if isinstance(part, Text)]))
+        self._add(
+            role, message, content=_content([self._text(part) for part in message.parts if isinstance(part, Text)])
+        )
 
     def _user(self, message: Message) -> None:
         content: list[JSON] = []
@@ -163,9 +177,19 @@ class _Conversation:
             self._add("user", message, content=_content(content))
 
     def _user_part(self, part: Part) -> JSON | None:
+        block = self._block(part)
+        self._cache.end(part, None if isinstance(part, Opaque) else block)
+        return block
+
+    def _text(self, part: Text, *, ends: bool = True) -> JSON:
+        block: JSON = {"type": "text", "text": part.text}
+        self._cache.end(part, block if ends else None)
+        return block
+
+    def _block(self, part: Part) -> JSON | None:
         match part:
             case Text():
-                return _text(part)
+                return {"type": "text", "text": part.text}
             case Image():
                 return self._image(part)
             case Audio():
@@ -204,8 +228,8 @@ class _Conversation:
                     self._thinking(part, message, fields, running=running)
                 case Opaque():
                     self._assistant_opaque(part, fields)
-                case Audio() if part.origin == self._origin and part.native and part.native.get("id"):
-                    fields["audio"] = {"id": part.native["id"]}
+                case Audio() if sound := self._sound(part):
+                    fields["audio"] = {"id": sound}
                 case Image() | Audio() | Document() | Video():
                     self._frame(part, "an assistant's message")
                 case ToolResult():
@@ -216,6 +240,17 @@ class _Conversation:
         if texts or not fields.keys() & {"tool_calls", "function_call", "refusal", "audio"}:
             fields["content"] = "".join(texts)
         self._add("assistant", message, **fields)
+
+    def _lose_marks(self, message: Message) -> None:
+        """Report marks where no breakpoint can stand; media that follow as the user's take theirs with them."""
+        for part in message.parts:
+            if not isinstance(part, Media) or self._sound(part):
+                self._cache.end(part, None)
+
+    def _sound(self, part: Part) -> Any:
+        """Return the id of sound that the vendor made and still has."""
+        native = part.native if isinstance(part, Audio) and part.origin == self._origin else None
+        return native.get("id") if native else None
 
     def _call(self, part: ToolCall, fields: JSON, calls: list[JSON]) -> None:
         own = part.native if part.origin == self._origin and part.native else {}
@@ -269,31 +304,38 @@ class _Conversation:
 
     def _result(self, part: ToolResult) -> None:
         content: list[JSON] = []
+        # Results in the form of old are a string.
+        legacy = part.id in self._legacy
+        last: JSON | None = None
         for item in part.parts:
             if isinstance(item, Text):
-                content.append(_text(item))
+                last = self._text(item, ends=not legacy)
+                content.append(last)
             else:
                 content.append({"type": "text", "text": f"[The {item.kind} of this result follows.]"})
-                self._frame(item, f"a result of {part.name or part.id!r}")
+                last = self._frame(item, f"a result of {part.name or part.id!r}")
         if part.failed:
             # There is no flag for it; the model reads it.
-            first = content[0]["text"] if content else ""
+            content = content or [{"type": "text", "text": ""}]
+            first = content[0]["text"]
             if not first.lower().startswith("error"):
-                content[:1] = [{"type": "text", "text": f"Error: {first}" if first else "Error"}]
-        if part.id in self._legacy:
+                content[0]["text"] = f"Error: {first}" if first else "Error"
+        self._cache.end(part, None if legacy else last)
+        if legacy:
             self._out.append({"role": "function", "name": self._legacy[part.id], "content": _content(content)})
         else:
             self._add("tool", None, tool_call_id=self._id(part.id), content=_content(content))
 
     # ------------------------------------------------------------ media
 
-    def _frame(self, part: Media, where: str) -> None:
-        """Let media follow as the user's, where Chat has no place for them."""
+    def _frame(self, part: Media, where: str) -> JSON | None:
+        """Let media follow as the user's, where Chat has no place for them; return their block."""
         encoded = self._user_part(part)  # type: ignore[arg-type]  # every subclass of Media is a part
         why = f"Chat Completions has no place for it in {where}; it follows as a user message"
         self._losses.lose(part.kind, why, kind="changed")  # type: ignore[attr-defined]  # every subclass has a kind
         if encoded is not None:
             self._framed += [{"type": "text", "text": f"[From {where}:]"}, encoded]
+        return encoded
 
     def _image(self, part: Image) -> JSON:
         self._check(part, "image")
@@ -315,7 +357,7 @@ class _Conversation:
         mime = plain(media_type(part, backend=self._service.name))
         form = _SOUNDS.get(mime)
         if form is None:
-            if self._family is not FREE:
+            if not self._family.free:
                 raise self._lacks(f"audio of type {mime!r}; convert it to WAV or MP3")
             form = mime.removeprefix("audio/").removeprefix("x-")
         return {"type": "input_audio", "input_audio": {"data": base64.b64encode(part.data).decode(), "format": form}}
@@ -344,7 +386,7 @@ class _Conversation:
         """Return a tool call's id in the form the service insists on; the same id gives the same again."""
         length = self._service.tool_id_length
         if length is None:
-            if self._family is FREE or len(call_id) <= _LONGEST_ID:
+            if self._family.free or len(call_id) <= _LONGEST_ID:
                 return call_id
             return f"call_{_digest(call_id).hex()[:32]}"
         if len(call_id) == length and call_id.isascii() and call_id.isalnum():
@@ -364,10 +406,6 @@ def _written(part: ToolCall, said: object) -> str:
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-
-
-def _text(part: Text) -> JSON:
-    return {"type": "text", "text": part.text}
 
 
 def _content(parts: list[JSON]) -> str | list[JSON]:

@@ -2,19 +2,19 @@
 
 The first row whose pattern matches the beginning of a model's name holds. A name that matches no row is a newer model
 and gets the newest rules. Models of other vendors behind the same wire get no rules at all: their services refuse what
-they do not take.
+they do not take. Rows of the caller's own, given as `families=`, are looked at first.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
+from .. import families
 from ..services import Service
 
-__all__ = ["FAMILIES", "FREE", "NEWEST", "SAMPLING", "SAMPLING_DEFAULTS", "Family", "family"]
+__all__ = ["FAMILIES", "FREE", "NEWEST", "SAMPLING", "SAMPLING_DEFAULTS", "Families", "Family", "family"]
 
 SAMPLING = frozenset({"temperature", "top_p", "logprobs", "top_logprobs", "presence_penalty", "frequency_penalty"})
 """Settings that a model refuses while it reasons."""
@@ -53,6 +53,8 @@ class Family:
         apis: The interfaces it can be reached through.
         media: Kinds of media it reads.
         stop: Whether it takes stop texts.
+        breakpoints: Whether its prompts are cached up to marks of the caller's; the source is named in `cache`.
+        free: Whether nothing is known of it, so that everything is sent as it is asked.
         source: Where this stands, and `checked` when it was read.
     """
 
@@ -63,12 +65,14 @@ class Family:
     apis: frozenset[str] = _BOTH
     media: frozenset[str] = _SIGHT
     stop: bool = True
+    breakpoints: bool = False
+    free: bool = False
     source: str = _GUIDE
     checked: str = _READ
 
     def samples(self, effort: str | None) -> bool:
         """Return whether the settings in `SAMPLING` are accepted together with this effort word (None: not given)."""
-        if self is FREE:
+        if self.free:
             return True
         if effort is None:
             return not self.reasons
@@ -80,7 +84,10 @@ class Family:
             return effort if self.efforts else None
         at = _WORDS.index(effort)
         # "none" is no weak effort: it switches reasoning off. Among equals the weaker word is the cheaper mistake.
-        words = [word for word in self.efforts if word != "none"] or self.efforts
+        known = [word for word in self.efforts if word in _WORDS]
+        words = [word for word in known if word != "none"] or known
+        if not words:
+            return self.efforts[0]
         return min(words, key=lambda word: (abs(_WORDS.index(word) - at), _WORDS.index(word)))
 
 
@@ -89,12 +96,11 @@ def _always(
     *efforts: str,
     apis: frozenset[str] = _BOTH,
     media: frozenset[str] = _SIGHT,
-    stop: bool = True,
     role: Literal["developer", "user"] = "developer",
-    source: str = _GUIDE,
+    **facts: Any,
 ) -> Family:
     """Return a family that reasons whether asked or not."""
-    return Family(pattern, efforts, reasons=True, role=role, apis=apis, media=media, stop=stop, source=source)
+    return Family(pattern, efforts, reasons=True, role=role, apis=apis, media=media, **facts)
 
 
 def _on_request(pattern: str, *efforts: str) -> Family:
@@ -104,8 +110,8 @@ def _on_request(pattern: str, *efforts: str) -> Family:
 
 FAMILIES: tuple[Family, ...] = (
     # Its guide moves users of "none" and "minimal" to "low".
-    _always(r"gpt-6-astra", "low", "medium", "high", "xhigh", "max", source=f"{_MODELS}/gpt-6-astra"),
-    _always(r"gpt-5\.6\b", "none", "low", "medium", "high", "xhigh", "max"),
+    _always(r"gpt-6-astra", "low", "medium", "high", "xhigh", "max", breakpoints=True, source=f"{_MODELS}/gpt-6-astra"),
+    _always(r"gpt-5\.6\b", "none", "low", "medium", "high", "xhigh", "max", breakpoints=True),
     _always(r"gpt-5\.5-pro", "medium", "high", "xhigh", apis=_RESPONSES),
     _always(r"gpt-5\.5\b", "none", "low", "medium", "high", "xhigh"),
     _always(r"gpt-5\.4-pro", "medium", "high", "xhigh", apis=_RESPONSES),
@@ -136,28 +142,37 @@ FAMILIES: tuple[Family, ...] = (
     Family(r"gpt-(3\.5|35|4(?!\.))\b", media=_NONE, source=_MODELS),
 )
 
-NEWEST = Family(r"", _WORDS, reasons=True, role="developer", media=_SIGHT | {"audio"}, source=_GUIDE)
+NEWEST = Family(r"", _WORDS, reasons=True, role="developer", media=_SIGHT | {"audio"}, breakpoints=True)
 """The rules for a name that is not in the table."""
 
-FREE = Family(r"", _WORDS, reasons=False, role="system", media=_SIGHT | {"audio"}, source="")
+FREE = Family(r"", _WORDS, reasons=False, role="system", media=_SIGHT | {"audio"}, free=True, source="")
 """No rules: for models that are not OpenAI's, and for deployments whose name says nothing."""
 
 
-def family(model: str, service: Service | None = None) -> Family:
-    """Return the rules for a model.
+def base_name(model: str) -> str:
+    """Return the name that rules go by; of a fine-tuned model ("ft:gpt-4o-mini:...") the base model's."""
+    return model.removeprefix("ft:")
 
-    Args:
-        model: Its name; of a fine-tuned one ("ft:gpt-4o-mini:...") the base model counts.
-        service: Where it is called. Compatible services have no rules; deployments only where the name is a model's.
+
+class Families:
+    """The table, with the caller's own rows before it.
+
+    What a row leaves out is as the service's other rules are: at a compatible service nothing is known, and at a
+    deployment only what its name tells.
     """
-    if service is not None and service.rules == "free":
-        return FREE
-    known = _match(model.removeprefix("ft:"))
-    if known is None:
-        return FREE if service is not None and service.rules == "deployment" else NEWEST
-    return known
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]] | None, *, backend: str) -> None:
+        own = families.checked_rows(rows, backend=backend)
+
+        def laid(table: Sequence[Family], rest: Family) -> families.Families[Family]:
+            return families.Families(own, table=table, rest=rest, backend=backend, base=base_name, likes=FAMILIES)
+
+        self._by_rules = {"openai": laid(FAMILIES, NEWEST), "deployment": laid(FAMILIES, FREE), "free": laid((), FREE)}
+
+    def of(self, model: str, service: Service | None = None) -> Family:
+        """Return the rules for a model where it is called; without a service, at OpenAI."""
+        return self._by_rules["openai" if service is None else service.rules].of(model)
 
 
-@lru_cache(maxsize=512)
-def _match(model: str) -> Family | None:
-    return next((row for row in FAMILIES if re.match(row.pattern, model)), None)
+family = Families(None, backend="openai").of
+"""The rules for a model by the table alone."""

@@ -65,6 +65,12 @@ def test_texts_go_in_as_many_requests_as_the_model_needs(model: str, requests: i
     assert len(bodies(model, *(f"text {i}" for i in range(97)))) == requests
 
 
+def test_extra_options_of_the_text_leave_the_text_where_it_is() -> None:
+    extra = {"bedrock": {"singleEmbeddingParams": {"text": {"truncationMode": "END"}}}}
+    (sent,) = bodies(NOVA, extra=extra)
+    assert sent["singleEmbeddingParams"]["text"] == {"value": "one", "truncationMode": "END"}
+
+
 def test_extra_options_come_last() -> None:
     assert bodies(COHERE_3, extra={"bedrock": {"truncate": "END"}})[0]["truncate"] == "END"
 

@@ -51,7 +51,7 @@ def test_a_models_own_id_is_found_in_all_its_forms(given: str, base: str) -> Non
         ("amazon.nova-micro-v1:0", {"media": frozenset(), "thinks": None}),
         ("amazon.nova-2-lite-v1:0", {"thinks": "nova", "s3": True}),
         ("meta.llama3-1-70b-instruct-v1:0", {"media": frozenset({"document"}), "stops": 0}),
-        ("mistral.pixtral-large-2502-v1:0", {"tool_id_length": None, "schema": "tool"}),
+        ("mistral.pixtral-large-2502-v1:0", {"tool_id_length": 9, "issued_ids": True, "schema": "tool"}),
         ("openai.gpt-oss-20b-1:0", {"thinks": "effort", "schema": "native"}),
         ("moonshot.kimi-k2-thinking", {"thinks": "always"}),
         ("writer.palmyra-x5-v1:0", {"status": False}),

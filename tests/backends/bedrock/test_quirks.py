@@ -221,11 +221,23 @@ class TestToolCalls:
             assert (len(sent), sent.isalnum()) == (9, True)
             assert found[2]["content"][0]["toolResult"]["toolUseId"] == sent
 
-    def test_the_ids_that_bedrock_gave_go_back_to_pixtral_as_they_are(self) -> None:
+    PIXTRAL = "us.mistral.pixtral-large-2502-v1:0"
+
+    @pytest.mark.parametrize("model", [PIXTRAL, "mistral.mistral-large-2402-v1:0", "mistral.mistral-small-2402-v1:0"])
+    def test_the_ids_that_bedrock_gave_go_back_to_some_of_mistrals_models_as_they_are(self, model: str) -> None:
         given = "tooluse_daIKOZu4g4GrvIIv9wdqy4"
         history = ("Go", Message.assistant(call(given)), Message.tool(result(given, "1")))
-        found = turns(*history, tools=TOOLS, model="us.mistral.pixtral-large-2502-v1:0")
+        found = turns(*history, tools=TOOLS, model=model)
         assert found[1]["content"][0]["toolUse"]["toolUseId"] == given
+        assert found[2]["content"][0]["toolResult"]["toolUseId"] == given
+
+    @pytest.mark.parametrize(
+        "given", ["a", "call_daIKOZu4g4GrvIIv9wdqy4", "tooluse_", "tooluse_ä", "tooluse_" + "a" * 57]
+    )
+    def test_all_other_ids_are_nine_letters_and_digits_there_too(self, given: str) -> None:
+        history = ("Go", Message.assistant(call(given)), Message.tool(result(given, "1")))
+        sent = turns(*history, tools=TOOLS, model=self.PIXTRAL)[1]["content"][0]["toolUse"]["toolUseId"]
+        assert (len(sent), sent.isalnum()) == (9, True)
 
     def test_a_result_without_a_call_and_a_call_without_a_result_are_mended(self) -> None:
         history = (Message.tool(result("x", "lost")), "Go", Message.assistant(call("y")), "And?")
@@ -534,6 +546,11 @@ class TestMedia:
         sent = wire(Message.user("See", named, PDF))
         assert [b["document"]["name"] for b in sent.body["messages"][0]["content"][1:]] == ["Document 1", "Document 2"]
         assert reports(sent) == [("note", "name")]
+
+    def test_a_name_that_is_sent_as_it_is_needs_no_note(self) -> None:
+        named = [PDF.model_copy(update={"name": f"Document {number}"}) for number in (1, 2)]
+        assert reports(wire(Message.user("See", *named))) == []
+        assert reports(wire(Message.user("See", *reversed(named)))) == [("note", "name")] * 2
 
     def test_a_document_alone_is_given_a_text(self) -> None:
         assert [next(iter(b)) for b in turns(Message.user(PDF))[0]["content"]] == ["text", "document"]

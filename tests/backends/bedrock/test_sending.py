@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import time
 from collections.abc import Callable
 from email.utils import formatdate
@@ -23,7 +25,7 @@ from genkit.errors import (
     Unsupported,
 )
 from genkit.testing.contract.asking import Way, in_every_way, respond
-from genkit.types import Message, Timeouts
+from genkit.types import FetchPolicy, Image, Message, Timeouts
 from tests.backends.bedrock.cases import CLAUDE_45, LLAMA, NOVA, block, call, request, result, stream_of
 from tests.contract.bedrock_farend import ACCESS, REGION, SECRET, TOKEN, frame, signature_fault, speak_bedrock
 from tests.farend import Call, FarEnd
@@ -325,6 +327,37 @@ class TestCounting:
         (received,) = far.requests
         assert received.target == "/model/anthropic.claude-sonnet-4-5-20250929-v1%3A0/count-tokens"
         assert b"inferenceConfig" not in received.body
+
+    @pytest.mark.parametrize("asynchronous", [False, True])
+    def test_media_by_address_are_counted_by_their_bytes(self, asynchronous: bool) -> None:
+        png = b"\x89PNG\r\n\x1a\n and so on"
+
+        def script(call: Call) -> None:
+            call.answer(png if call.request.target == "/a.png" else b'{"inputTokens": 3}')
+
+        with FarEnd(script) as far:
+            backend = Bedrock(base_url=far.url, region=REGION, fetch=FetchPolicy(allow_private=True))
+            counted = request(Message.user("See", Image(f"{far.url}/a.png")))
+            if asynchronous:
+
+                async def count() -> int:
+                    found = await backend.acount_tokens(counted)
+                    await backend.aclose()
+                    return found
+
+                assert asyncio.run(count()) == 3
+            else:
+                assert backend.count_tokens(counted) == 3
+            backend.close()
+        sent = json.loads(far.requests[-1].body)["input"]["converse"]["messages"][0]["content"][1]["image"]
+        assert base64.b64decode(sent["source"]["bytes"]) == png
+
+    def test_nothing_is_fetched_for_a_model_that_is_not_counted(self) -> None:
+        with FarEnd(lambda call: call.answer(b"")) as far, pytest.raises(Unsupported, match="token counting"):
+            Bedrock(fetch=FetchPolicy(allow_private=True)).count_tokens(
+                request(Message.user("See", Image(f"{far.url}/a.png")), model="us.mistral.pixtral-large-2502-v1:0")
+            )
+        assert far.requests == []
 
     def test_models_that_are_not_counted_are_refused(self) -> None:
         with pytest.raises(Unsupported, match="token counting"):

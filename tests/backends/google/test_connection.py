@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import subprocess
 import sys
@@ -29,10 +30,11 @@ from genkit.errors import (
     MissingExtra,
     Timeout,
 )
-from genkit.types import EmbedRequest, Request, Settings, Timeouts
+from genkit.types import EmbedRequest, FetchPolicy, Image, Message, Request, Settings, Timeouts
 from tests.backends.google.cases import candidate, request, whole
 from tests.farend import Call, FarEnd, Received
 
+PNG = b"\x89PNG\r\n\x1a\n and so on"
 KEY = "a-very-secret-key-123456"
 ANSWER = json.dumps(whole(candidate({"text": "Hi"}))).encode()
 
@@ -628,6 +630,30 @@ def test_embeddings_and_counts_go_the_same_way(far: FarEnd) -> None:
         assert backend.count_tokens(request()) == 3
         backend.close()
     assert {one.headers["x-goog-api-key"] for one in other.requests} == {KEY}
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_count_is_of_the_bytes_of_media_that_the_vendor_does_not_fetch(asynchronous: bool) -> None:
+    def answer(call: Call) -> None:
+        picture = call.request.target == "/a.png"
+        call.answer(PNG if picture else b'{"totalTokens": 3}')
+
+    with FarEnd(answer) as far:
+        backend = Google(base_url=far.url, api_key=KEY, fetch=FetchPolicy(allow_private=True))
+        asked = request(Message.user(Image(f"{far.url}/a.png")))
+        if asynchronous:
+
+            async def count() -> int:
+                found = await backend.acount_tokens(asked)
+                await backend.aclose()
+                return found
+
+            assert asyncio.run(count()) == 3
+        else:
+            assert backend.count_tokens(asked) == 3
+        backend.close()
+    inline = {"mimeType": "image/png", "data": base64.b64encode(PNG).decode()}
+    assert json.loads(far.requests[-1].body) == {"contents": [{"role": "user", "parts": [{"inlineData": inline}]}]}
 
 
 def test_a_header_that_authorizes_serves_asynchronous_calls_too(far: FarEnd) -> None:

@@ -100,6 +100,45 @@ def test_results_of_tools_are_the_users(model: str) -> None:
     assert "functionResponse" in sent[2]["parts"][0]
 
 
+def test_an_empty_turn_of_the_users_is_kept_where_the_models_would_come_first() -> None:
+    asked = request(Message.system("Be terse"), "", Message.assistant("Yes?"), "Go")
+    sent = wire_of(asked)
+    assert sent.body["contents"][0] == {"role": "user", "parts": [{"text": ""}]}
+    assert [content["role"] for content in sent.body["contents"]] == ["user", "model", "user"]
+    assert sent.warnings == ()
+
+
+@pytest.mark.parametrize("parts", [(Text(text="Yes?"),), (ToolCall(id="1", name="lookup", arguments={}),)])
+def test_a_conversation_that_begins_with_the_model_gets_an_empty_turn_of_the_users_before_it(parts: Any) -> None:
+    asked = request(Message.assistant(*parts), Message.tool(ToolResult(id="1")), "Go")
+    sent = said(Message.assistant(*parts), "Go")
+    assert sent[0] == {"role": "user", "parts": [{"text": ""}]}
+    assert sent[1]["role"] == "model"
+    assert ("changed", "messages") in lost(asked)
+
+
+def test_what_is_left_of_the_users_first_turn_may_be_nothing() -> None:
+    foreign = Opaque(type="search", origin="openai/responses", native={})
+    asked = request(Message.user(foreign), Message.assistant("Yes?"), "Go")
+    assert wire_of(asked).body["contents"][0] == {"role": "user", "parts": [{"text": ""}]}
+    assert lost(asked) == [("dropped", "search"), ("changed", "messages")]
+
+
+def test_instructions_with_an_empty_turn_of_the_users_stay_instructions() -> None:
+    asked = request(Message.system("Say hi"), "")
+    assert wire_of(asked).body == {
+        "systemInstruction": {"parts": [{"text": "Say hi"}]},
+        "contents": [{"role": "user", "parts": [{"text": ""}]}],
+    }
+    assert lost(asked) == []
+
+
+def test_an_empty_turn_before_another_of_the_users_is_left_out_and_reported() -> None:
+    asked = request("", "Hi", Message.assistant("Yes?"), "Go")
+    assert [content["role"] for content in wire_of(asked).body["contents"]] == ["user", "model", "user"]
+    assert lost(asked) == [("dropped", "message")]
+
+
 # 8
 def test_an_empty_text_is_an_answer_and_no_error() -> None:
     response = answered({"text": ""})
@@ -165,6 +204,53 @@ def test_media_of_a_result_stand_inside_it_where_the_model_has_a_place_for_them(
     answer = wire_of(asked).body["contents"][2]["parts"][0]["functionResponse"]
     assert answer["parts"] == [{"inlineData": {"mimeType": "image/png", "data": base64.b64encode(PNG).decode()}}]
     assert answer["response"] == {"output": "Here"}
+
+
+OWN_FILE = "https://generativelanguage.googleapis.com/v1beta/files/abc"
+
+
+@pytest.mark.parametrize(
+    ("backend", "item", "uri"),
+    [
+        (GEMINI, Image(file_id="files/abc", mime="image/png"), OWN_FILE),
+        (GEMINI, Image(url=OWN_FILE, mime="image/png"), OWN_FILE),
+        (VERTEX, Document(url="gs://bucket/a.pdf"), "gs://bucket/a.pdf"),
+        (VERTEX, Image(url="https://example.com/a.png"), "https://example.com/a.png"),
+    ],
+)
+def test_a_file_by_its_address_stands_inside_a_result_of_the_third_generation(
+    backend: Google, item: Any, uri: str
+) -> None:
+    result = ToolResult(id="1", name="lookup", parts=(item,))
+    asked = request("Go", Message.assistant(call()), Message.tool(result), model="gemini-3-flash-preview")
+    answer = wire_of(asked, backend).body["contents"][2]["parts"][0]["functionResponse"]
+    assert [part["fileData"]["fileUri"] for part in answer["parts"]] == [uri]
+    assert [subject for _, subject in lost(asked, backend)] == ["tool_call"]
+
+
+def test_a_file_without_a_type_stands_inside_a_result_where_its_kind_does() -> None:
+    result = ToolResult(id="1", name="lookup", parts=(Image(file_id="files/abc"), Audio(file_id="files/other")))
+    sent = said("Go", Message.assistant(call()), Message.tool(result), model=NEW)
+    assert [list(part) for part in sent[2]["parts"][0]["functionResponse"]["parts"]] == [["fileData"]]
+    assert sent[3]["parts"][1]["fileData"]["fileUri"].endswith("/files/other")
+
+
+@pytest.mark.parametrize(
+    ("model", "item"),
+    [
+        (OLD, Image(file_id="files/abc", mime="image/png")),
+        (NEW, Video(file_id="files/abc", mime="video/mp4")),
+        # Uncertain: of the Gemini API only its own files were seen inside a result.
+        (NEW, Image(url="https://example.com/a.png")),
+    ],
+)
+def test_other_files_by_their_address_follow_the_result(model: str, item: Any) -> None:
+    result = ToolResult(id="1", name="lookup", parts=(item,))
+    asked = request("Go", Message.assistant(call(**SIGNED_HERE)), Message.tool(result), model=model)
+    contents = wire_of(asked).body["contents"]
+    assert "parts" not in contents[2]["parts"][0]["functionResponse"]
+    assert "fileData" in contents[3]["parts"][1]
+    assert lost(asked) == [("changed", item.kind)]
 
 
 def test_inside_a_result_a_picture_has_no_resolution_of_its_own() -> None:
@@ -468,7 +554,7 @@ def test_googles_own_tools_are_tools_too() -> None:
 
 
 # 51
-@pytest.mark.parametrize(("backend", "way"), [(GEMINI, "Files API"), (VERTEX, "gs://")])
+@pytest.mark.parametrize(("backend", "way"), [(GEMINI, r"llm\.upload"), (VERTEX, "gs://")])
 def test_media_beyond_the_limit_are_refused_with_the_way_to_send_them(
     backend: Google, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from genkit.backends.openai import OpenAI
-from genkit.backends.openai.models import FAMILIES, FREE, NEWEST, Family, family
+from genkit.backends.openai.models import FAMILIES, FREE, NEWEST, Families, Family, family
 from genkit.backends.services import SERVICES
+from tests.backends.openai.chat_cases import request
 
 
 @pytest.mark.parametrize(
@@ -143,3 +145,35 @@ def test_a_model_for_embeddings_takes_a_timeout_and_no_other_setting(name: str) 
     assert found.settings == {"timeout"}
     assert found.embeddings
     assert [found.tools, found.output_schema, found.thinking, found.media] == [False, False, False, frozenset()]
+
+
+def test_a_row_of_the_callers_own_says_what_an_azure_deployment_is() -> None:
+    azure = OpenAI(name="azure", base_url="https://x.openai.azure.com", families=[{"pattern": "prod", "like": "o3"}])
+    sent = azure.encode(request(model="prod-eu", temperature=0.5), stream=False)
+    assert "temperature" not in sent.body
+    assert OpenAI(name="azure").encode(request(model="prod-eu", temperature=0.5), stream=False).body["temperature"]
+
+
+@pytest.mark.parametrize("name", ["openai", "groq"])
+def test_a_row_says_only_what_it_says(name: str) -> None:
+    """What it leaves out is as without it: the newest rules at OpenAI, none at a compatible service."""
+    own = Families([{"pattern": "mine", "media": []}], backend=name).of("mine", SERVICES[name])
+    assert own == replace(family("mine", SERVICES[name]), pattern="mine", media=frozenset())
+
+
+def test_a_row_for_a_compatible_service_keeps_the_service_s_own_words() -> None:
+    backend = OpenAI(name="ollama", families=[{"pattern": "qwen3", "media": ["image"]}])
+    asked = request(model="qwen3", max_tokens=5, temperature=0.5, reasoning="high")
+    assert backend.encode(asked, stream=False).body == OpenAI(name="ollama").encode(asked, stream=False).body
+
+
+def test_a_row_holds_for_a_tuned_model_of_its_name() -> None:
+    own = Families([{"pattern": "gpt-9", "efforts": []}, {"pattern": "ft:gpt-8", "efforts": ["low"]}], backend="openai")
+    assert own.of("ft:gpt-9:me").efforts == ()
+    assert own.of("ft:gpt-8:me").efforts == ("low",)
+
+
+def test_efforts_of_a_row_that_genkit_has_no_words_for_are_still_taken() -> None:
+    own = Families([{"pattern": "a", "efforts": ["ultra"]}, {"pattern": "b", "efforts": ["ultra", "low"]}], backend="x")
+    assert own.of("a").nearest("high") == "ultra"
+    assert own.of("b").nearest("high") == "low"

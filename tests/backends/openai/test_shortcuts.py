@@ -124,7 +124,7 @@ TURNS = st.builds(
     Message,
     role=st.sampled_from(("system", "user", "assistant", "tool")),
     parts=st.lists(
-        st.builds(Text, text=TEXTS, refusal=st.booleans())
+        st.builds(Text, text=TEXTS, refusal=st.booleans(), cache=st.sampled_from((False, True, "1h")))
         | st.just(Image(url="https://example.com/a.png"))
         | st.just(Thinking(text="Hm", origin="elsewhere")),
         max_size=2,
@@ -136,7 +136,7 @@ TURNS = st.builds(
 
 @given(
     st.lists(TURNS, min_size=1, max_size=4),
-    st.sampled_from(("gpt-4o", "o3", "o1-mini", "llama")),
+    st.sampled_from(("gpt-4o", "gpt-5.6", "o3", "o1-mini", "llama")),
     st.sampled_from(("openai", "groq", "mistral", "azure")),
 )
 def test_messages_are_the_same_past_the_cases_and_through_them(turns: list[Message], model: str, service: str) -> None:

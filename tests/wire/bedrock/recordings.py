@@ -45,10 +45,6 @@ _STATUS: dict[int, type[errors.GenkitError]] = {
 }
 
 
-_NOVA = "bedrock/pydantic-ai__test_embeddings_TestBedrock.test_nova_"
-_SHALLOW = "extra for the text's options takes the place of the text"
-
-
 class BedrockRecordings(Vendor):
     """Traffic of bedrock-runtime."""
 
@@ -57,14 +53,6 @@ class BedrockRecordings(Vendor):
     accepted = bodies.ACCEPTED
     fields = bodies.FIELDS
     says_end = False
-    listed: ClassVar = {
-        ("body", f"{_NOVA}minimal.json[0]"): _SHALLOW,
-        ("body", f"{_NOVA}multiple_texts.json[0]"): _SHALLOW,
-        ("body", f"{_NOVA}multiple_texts.json[1]"): _SHALLOW,
-        ("body", f"{_NOVA}with_base_truncate.json[0]"): _SHALLOW,
-        ("body", f"{_NOVA}with_dimensions.json[0]"): _SHALLOW,
-        ("body", f"{_NOVA}with_truncate.json[0]"): _SHALLOW,
-    }
     epilogue = frame({":message-type": "event", ":event-type": "afterwards"}, b"{}")
 
     @override

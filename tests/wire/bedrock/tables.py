@@ -105,7 +105,8 @@ def _block(block: JSON, known: Family) -> Iterator[Fact]:
             yield "media in S3", known.s3
     if call := block.get("toolUse"):
         yield "calls in the conversation", known.tools
-        yield "ids of calls", known.tool_id_length in (None, len(call["toolUseId"]))
+        own = known.issued_ids and call["toolUseId"].startswith("tooluse_")
+        yield "ids of calls", own or known.tool_id_length in (None, len(call["toolUseId"]))
     if result := block.get("toolResult"):
         if "status" in result:
             yield "status of a result", known.status

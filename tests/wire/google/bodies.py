@@ -10,7 +10,7 @@ from genkit.types import CallWarning
 
 from ..bodies import Rule, objects
 from .names import plain_bytes, protocol_names
-from .schemas import alternatives, bare, is_openapi, json_schema
+from .schemas import bare, is_openapi, json_schema
 
 __all__ = ["ACCEPTED", "FIELDS", "explained"]
 
@@ -105,29 +105,14 @@ def _no_parameters(theirs: JSON, mine: JSON) -> bool:
     return found
 
 
-def _schemas_less(change: Callable[[JSON], JSON]) -> Rule:
-    """Accept schemas that are equal once the recorded one was changed so."""
-
-    def rule(theirs: JSON, mine: JSON) -> bool:
-        found = False
-        for left, right, _, name in _schemas(theirs, mine):
-            one, other = left.get(name), right.get(name)
-            if isinstance(one, dict) and isinstance(other, dict) and one != other and change(one) != one:
-                left[name] = change(one)
-                found = True
-        return found
-
-    return rule
-
-
-def _lone_instructions(theirs: JSON, mine: JSON) -> bool:
-    system, first = theirs.get("systemInstruction"), (mine.get("contents") or [{}])[0]
-    silent = [{"parts": [{"text": ""}], "role": "user"}]
-    alone = system and "systemInstruction" not in mine and theirs.get("contents") == silent
-    if not alone or first.get("parts") != system["parts"]:
-        return False
-    theirs["contents"] = [{"parts": theirs.pop("systemInstruction")["parts"], "role": "user"}]
-    return True
+def _no_titles(theirs: JSON, mine: JSON) -> bool:
+    found = False
+    for left, right in zip(_functions(theirs), _functions(mine), strict=False):
+        one, other = left.get("parametersJsonSchema"), right.get("parametersJsonSchema")
+        if isinstance(one, dict) and one != other and bare(one) != one:
+            left["parametersJsonSchema"] = bare(one)
+            found = True
+    return found
 
 
 def _texts_joined(theirs: JSON, mine: JSON) -> bool:
@@ -249,13 +234,11 @@ ACCEPTED: tuple[tuple[str, Rule], ...] = (
     ("the instructions have no role of their own", _system_role),
     ("two turns of one side in a row are one", _turns_joined),
     ("what is not the model's has the role user", _user_role),
-    ("instructions without a conversation are the user's turn", _lone_instructions),
     ("texts of one kind in a row are one part of an answer, and an empty one is none", _texts_joined),
     ("only the first call of a turn says that its signature is not to be checked", _check_skipped),
     ("the purpose of a text is said in it, for a model that takes no task type", _purpose_said),
     ("a schema goes as JSON schema, not in the OpenAPI dialect's field", _schema_field),
-    ("titles, defaults and examples are left out of schemas", _schemas_less(bare)),
-    ("alternatives in schemas are anyOf", _schemas_less(alternatives)),
+    ("titles are left out of what functions take", _no_titles),
     ("a function without parameters has no schema, or an empty one", _no_parameters),
     ("null, or an empty description or args, is left out", _nothing_said),
     ("a vendor's default is left out, or said (modality text, no thoughts shown, tools by mode AUTO)", _defaults),

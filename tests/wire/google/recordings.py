@@ -59,12 +59,6 @@ _WORDS = {
 }
 
 
-_PYDANTIC = "pydantic-ai__test_google_test_google_"
-_MATRIX = "pydantic-ai__test_multimodal_tool_returns_test_multimodal_tool_return_matrix_"
-_SILENT = "an empty first turn is left out, so that the model's comes first"
-_BY_URI = "a file by URI in a tool's result follows as the user's"
-
-
 class GoogleRecordings(Vendor):
     """Traffic of generativelanguage.googleapis.com and of aiplatform.googleapis.com."""
 
@@ -73,18 +67,6 @@ class GoogleRecordings(Vendor):
     accepted = bodies.ACCEPTED
     fields = bodies.FIELDS
     says_end = False
-    listed: ClassVar = {
-        **{
-            ("body", f"gemini/{_PYDANTIC}instructions_only_with_tool_calls.json[{number}]"): _SILENT
-            for number in range(1, 5)
-        },
-        ("sent back", f"gemini/{_PYDANTIC}instructions_only_with_tool_calls.json[0]"): _SILENT,
-        ("client's turn", f"gemini/{_PYDANTIC}instructions_only_with_tool_calls.json[0]"): _SILENT,
-        ("sent back", f"gemini/{_PYDANTIC}model_empty_user_prompt.json[0]"): _SILENT,
-        ("body", f"gemini/{_MATRIX}direct-uploaded_file-image-google_gemini3_.json[2]"): _BY_URI,
-        ("body", f"vertex/{_MATRIX}direct-uploaded_file-image-google_vertex_.json[2]"): _BY_URI,
-        ("body", f"vertex/{_MATRIX}direct-url-image-google_vertex_.json[2]"): _BY_URI,
-    }
 
     @override
     def interface(self, method: str, path: str, body: JSON) -> Interface:

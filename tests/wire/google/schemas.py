@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["alternatives", "bare", "is_openapi", "json_schema"]
+__all__ = ["bare", "is_openapi", "json_schema"]
 
 JSON = dict[str, Any]
 
 # Below these, names are the user's.
 _NAMED = frozenset({"$defs", "definitions", "patternProperties", "properties"})
 _DATA = frozenset({"const", "default", "enum", "example", "examples"})
-_IDLE = frozenset({"$comment", "$schema", "default", "deprecated", "discriminator", "example", "examples", "title"})
 
 
 def is_openapi(schema: Any) -> bool:
@@ -44,13 +43,8 @@ def json_schema(schema: JSON) -> JSON:
 
 
 def bare(schema: JSON) -> JSON:
-    """Return a schema without what only people read."""
-    return _each(schema, lambda one: {key: value for key, value in one.items() if key not in _IDLE})
-
-
-def alternatives(schema: JSON) -> JSON:
-    """Return a schema whose alternatives are all called anyOf."""
-    return _each(schema, lambda one: {("anyOf" if key == "oneOf" else key): value for key, value in one.items()})
+    """Return a schema without titles."""
+    return _each(schema, lambda one: {key: value for key, value in one.items() if key != "title"})
 
 
 def _each(schema: Any, change: Callable[[JSON], JSON]) -> Any:

@@ -26,6 +26,7 @@ NOTHING = Family(
     media=_NONE,
     mimes=frozenset({"none/none"}),
     tool_media=_NONE,
+    tool_files=False,
     urls=_NONE,
     resolution=False,
     tools=False,
@@ -86,6 +87,8 @@ def _content(content: JSON, backend: str, known: Family) -> Iterator[Fact]:
         for inner in (part.get("functionResponse") or {}).get("parts") or []:
             mime = next(iter(inner.values()))["mimeType"]
             yield f"a result's {mime}", mime in known.tool_media
+            if "fileData" in inner:
+                yield "a result's file by its address", known.tool_files
         for field in part.keys() & {"inlineData", "fileData"}:
             yield from _media(part[field], backend, known)
     media = any(part.keys() & {"inlineData", "fileData"} for part in parts)

@@ -19,7 +19,8 @@ A part's `native` data is the vendor's item without what the part itself says:
 from __future__ import annotations
 
 from .answer import decode
+from .count import decode_count, encode_count
 from .request import encode
 from .stream import Decoder
 
-__all__ = ["Decoder", "decode", "encode"]
+__all__ = ["Decoder", "decode", "decode_count", "encode", "encode_count"]

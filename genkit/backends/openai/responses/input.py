@@ -27,6 +27,7 @@ from ....types import (
 )
 from ...base import Losses
 from ...services import Service
+from ..cache import Cache
 from ..calls import lose_form
 from ..models import Family
 
@@ -46,14 +47,18 @@ class Input:
 
     Args:
         losses: Hears of all that cannot be sent.
+        cache: Marks the ends of what is cached.
         origin: Mark of the native data that may be sent back.
         service: Where they go, and `family` the model's rules: they say what media can be read.
         stored: Whether the vendor keeps answers, and so knows its reasoning by id.
     """
 
-    def __init__(self, losses: Losses, *, origin: str, service: Service, family: Family, stored: bool) -> None:
+    def __init__(
+        self, losses: Losses, cache: Cache, *, origin: str, service: Service, family: Family, stored: bool
+    ) -> None:
         self.items: list[JSON] = []
         self._losses = losses
+        self._cache = cache
         self._origin = origin
         self._service = service
         self._family = family
@@ -83,6 +88,8 @@ class Input:
         role = self._family.role if message.role == "system" else "user"
         content: list[JSON] = []
         for number, part in enumerate(message.parts):
+            if isinstance(part, Opaque):
+                self._cache.end(part, None)
             match part:
                 case ToolResult():
                     self._say(role, content)
@@ -108,6 +115,11 @@ class Input:
             content.clear()
 
     def _content(self, part: Part) -> list[JSON]:
+        blocks = self._blocks(part)
+        self._cache.end(part, blocks[-1] if blocks else None)
+        return blocks
+
+    def _blocks(self, part: Part) -> list[JSON]:
         match part:
             case Text(text=text):
                 return [{"type": "input_text", "text": text}]
@@ -137,9 +149,12 @@ class Input:
         if part.failed:
             # There is no field for it; the model reads it.
             first = content[0].get("text", "") if content else ""
-            if not first.lower().startswith("error"):
-                content[: 1 if first else 0] = [{"type": "input_text", "text": f"Error: {first}" if first else "Error"}]
-        plain = not content or (len(content) == 1 and content[0]["type"] == "input_text")
+            if first and not first.lower().startswith("error"):
+                content[0]["text"] = f"Error: {first}"
+            elif not first:
+                content.insert(0, {"type": "input_text", "text": "Error"})
+        self._cache.end(part, content[-1] if part.parts and content else None)
+        plain = not content or (len(content) == 1 and content[0].keys() == {"type", "text"})
         output: Any = (content[0]["text"] if content else "") if plain else content
         kind = "custom_tool_call_output" if part.id in self._custom else "function_call_output"
         self.items.append({"type": kind, "call_id": _call_id(part.id), "output": output})
@@ -150,6 +165,8 @@ class Input:
         """Add what the model said, in the vendor's own items where they are from here."""
         orphaned = False
         for number, part in enumerate(parts):
+            if not isinstance(part, Media | ToolResult):
+                self._cache.end(part, None)
             match part:
                 case Thinking():
                     orphaned = not self._thinking(part, parts[number + 1 :]) and self._own(part)
@@ -160,8 +177,10 @@ class Input:
                 case Opaque():
                     self._opaque(part, orphaned=orphaned)
                 case Image(data=data) if self._own(part) and data is not None and not orphaned:
+                    self._cache.end(part, None)
                     self.items.append({**(part.native or {}), "result": base64.b64encode(data).decode()})
                 case Audio(transcript=str(transcript)):
+                    self._cache.end(part, None)
                     self._losses.lose("audio", "only the transcript of earlier spoken answers is sent", kind="changed")
                     self.items.append({"role": "assistant", "content": transcript})
                 case Image() | Document() | Audio() | Video():

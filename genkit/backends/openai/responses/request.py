@@ -13,7 +13,8 @@ from ...history import mended
 from ...services import Service
 from ...wire import WireRequest
 from .. import models
-from ..chat import lose_cache_wishes, lose_tool_settings, merge_extra, merged_extra
+from ..cache import Cache
+from ..chat import lose_tool_settings, merge_extra, merged_extra
 from ..models import SAMPLING, SAMPLING_DEFAULTS, Family
 from ..strict import strictness
 from .input import Input
@@ -27,7 +28,6 @@ _LOGPROBS = "message.output_text.logprobs"
 
 _SUPPORTED = frozenset(
     {
-        "cache_prompt",
         "logprobs",
         "max_tokens",
         "parallel_tool_calls",
@@ -40,6 +40,8 @@ _SUPPORTED = frozenset(
     }
 )
 
+_CACHES = frozenset({"cache_prompt"})
+
 # Smaller limits are answered with 400 by OpenAI and Azure.
 _LEAST_TOKENS = 16
 
@@ -47,36 +49,39 @@ _LEAST_TOKENS = 16
 _OTHER_INPUT = frozenset({"conversation", "input", "previous_response_id", "prompt"})
 
 
-def encode(request: Request, service: Service, *, origin: str, stream: bool) -> WireRequest:
-    """Translate a request.
+def encode(
+    request: Request, service: Service, *, origin: str, stream: bool, family: Family | None = None
+) -> WireRequest:
+    """Translate a request; `family` holds the model's rules, where they are not the table's.
 
     Raises:
         Unsupported: For what cannot be sent and must not be dropped.
         InvalidRequest: For a request without a prompt, or one that contradicts itself.
     """
     try:
-        return _encode(request, service, origin=origin, stream=stream)
+        family = family or models.family(request.model, service)
+        return _encode(request, service, family, origin=origin, stream=stream)
     except InvalidRequest as error:
         error.backend = service.name
         raise
 
 
-def _encode(request: Request, service: Service, *, origin: str, stream: bool) -> WireRequest:
+def _encode(request: Request, service: Service, family: Family, *, origin: str, stream: bool) -> WireRequest:
     extra = merged_extra(request, service)
     losses = Losses(request, backend=service.name)
-    family = models.family(request.model, service)
+    cache = Cache(request, service, family, losses, api="responses")
     # A background answer must be kept, or nobody could fetch it; "store" unsaid means that the vendor keeps it.
     store: JSON = {} if extra.get("background") else {"store": False}
     stored = bool(extra.get("store", not store))
 
     body: JSON = {
         "model": request.model,
-        **_prompt(request, extra, losses, origin=origin, service=service, family=family, stored=stored),
+        **_prompt(request, extra, losses, cache, origin=origin, service=service, family=family, stored=stored),
     }
     body.update(_tools(request, service, extra, losses))
-    body.update(_settings(request, service, family, extra, losses))
+    body.update(_settings(request, service, family, extra, losses, cache=cache))
     body.update(store)
-    include = [_ENCRYPTED] if (family.reasons or family.efforts) and family is not models.FREE and not stored else []
+    include = [_ENCRYPTED] if (family.reasons or family.efforts) and not family.free and not stored else []
     if body.pop("logprobs", False):
         include.append(_LOGPROBS)
     if "include" in extra:
@@ -88,6 +93,7 @@ def _encode(request: Request, service: Service, *, origin: str, stream: bool) ->
     if stream:
         body["stream"] = True
     merge_extra(body, extra, stream=stream)
+    cache.settle(body)
     return WireRequest(
         path="/responses",
         body=body,
@@ -100,7 +106,15 @@ def _encode(request: Request, service: Service, *, origin: str, stream: bool) ->
 
 
 def _prompt(
-    request: Request, extra: JSON, losses: Losses, *, origin: str, service: Service, family: Family, stored: bool
+    request: Request,
+    extra: JSON,
+    losses: Losses,
+    cache: Cache,
+    *,
+    origin: str,
+    service: Service,
+    family: Family,
+    stored: bool,
 ) -> JSON:
     """Return `instructions` and `input`."""
     messages = request.messages
@@ -110,10 +124,12 @@ def _prompt(
         messages = mended(messages, losses, foreign_call=lambda part: (part.native or {}).get("call_id"))
     before = 0
     instructions: JSON = {}
-    if (other or any(message.parts for message in messages[1:])) and (text := _instructions(messages)) is not None:
+    if (other or any(message.parts for message in messages[1:])) and (
+        text := _instructions(messages, cache)
+    ) is not None:
         instructions = {"instructions": text}
         messages, before = messages[1:], 1
-    filled = Input(losses, origin=origin, service=service, family=family, stored=stored)
+    filled = Input(losses, cache, origin=origin, service=service, family=family, stored=stored)
     items = filled.fill(messages, before=before)
     if not items and not other:
         raise InvalidRequest("nothing of the prompt can be sent; pass a text, a message or a list of them")
@@ -123,13 +139,17 @@ def _prompt(
     return {**instructions, "input": items} if items else instructions
 
 
-def _instructions(messages: Sequence[Message]) -> str | None:
-    """Return the system message where the field says the same: it is the only one, the first, and one text."""
+def _instructions(messages: Sequence[Message], cache: Cache) -> str | None:
+    """Return the system message where the field says the same: it is the only one, the first, and one text.
+
+    One that ends what is cached must be a block.
+    """
     systems = [message for message in messages if message.role == "system"]
     if len(systems) != 1 or messages[0] is not systems[0] or systems[0].name is not None:
         return None
     match systems[0].parts:
-        case (Text(text=text),):
+        case (Text(text=text) as part,) if not (part.cache and cache.breaks):
+            cache.end(part, None)
             return text
         case _:
             return None
@@ -197,9 +217,10 @@ def _choice(request: Request, choice: ToolChoice, extra: JSON) -> Any:
     }
 
 
-def _settings(request: Request, service: Service, family: Family, extra: JSON, losses: Losses) -> JSON:
+def _settings(request: Request, service: Service, family: Family, extra: JSON, losses: Losses, *, cache: Cache) -> JSON:
     settings = request.settings
     supported = _SUPPORTED | {"n"} if settings.n == 1 else _SUPPORTED
+    supported |= _CACHES & service.settings
     given = losses.settings(settings, supported, where="OpenAI's Responses interface")
     body: JSON = {}
     if "reasoning" in given and (reasoning := _reasoning(settings, request.model, family, losses)):
@@ -214,7 +235,8 @@ def _settings(request: Request, service: Service, family: Family, extra: JSON, l
         if settings.max_tokens < _LEAST_TOKENS and service.rules != "free":
             body["max_output_tokens"] = _LEAST_TOKENS
             losses.lose("max_tokens", f"this interface takes no limit below {_LEAST_TOKENS}", kind="changed")
-    lose_cache_wishes(settings, losses)
+    if "cache_prompt" in given:
+        body.update(cache.options())
     return body
 
 
