@@ -35,7 +35,7 @@ from ..transport.sse import SSEParser
 from ..types import Done, Event, FetchPolicy, Health, Media, Plan, Request, Response, Timeouts, Timing
 from .base import Backend
 from .body import body_bytes, first_words, misshapen, parse_object, shortened
-from .signing import asign_in_time, sign_in_time
+from .signing import Tries, asign_in_time, sign_in_time
 from .translation import Decoder, Exchange, WireRequest
 
 __all__ = [
@@ -109,6 +109,15 @@ class WireBackend(Backend):
     async def asign(self, wire: WireRequest, content: bytes) -> HttpRequest:
         """Async twin of `sign`; one that may block moves to a thread here."""
         return self.sign(wire, content)
+
+    def renews(self, request: HttpRequest, error: GenkitError) -> bool:  # noqa: ARG002  # for those that do
+        """Give up the credential that the far end refused; return whether `sign` may have another, to try once more.
+
+        Args:
+            request: What was refused, as it was signed.
+            error: The refusal, an `AuthenticationFailed`.
+        """
+        return False
 
     # ------------------------------------------------------------ media by URL
 
@@ -194,9 +203,14 @@ class WireBackend(Backend):
         started, clock = time.time(), time.perf_counter()
         http: HttpRequest | None = None
         try:
-            http, limits = sign_in_time(self, wire, body_bytes(wire.body))
-            reply = self.transport.send(http, limits)
-            return self._read(reply, http, started, clock)
+            tries, content = Tries(self, wire), body_bytes(wire.body)
+            while True:
+                http, limits = sign_in_time(self, tries.wire, content)
+                tries.signed(http)
+                reply = self.transport.send(http, limits)
+                if reply.status < 400:
+                    return self._read(reply, http, started, clock)
+                tries.failed(reply.status, reply.headers, reply.content, http)
         except GenkitError as error:
             self.name_error(error, http)
             raise
@@ -206,16 +220,19 @@ class WireBackend(Backend):
         started, clock = time.time(), time.perf_counter()
         http: HttpRequest | None = None
         try:
-            http, limits = await asign_in_time(self, wire, body_bytes(wire.body))
-            reply = await self.transport.asend(http, limits)
-            return self._read(reply, http, started, clock)
+            tries, content = Tries(self, wire), body_bytes(wire.body)
+            while True:
+                http, limits = await asign_in_time(self, tries.wire, content)
+                tries.signed(http)
+                reply = await self.transport.asend(http, limits)
+                if reply.status < 400:
+                    return self._read(reply, http, started, clock)
+                tries.failed(reply.status, reply.headers, reply.content, http)
         except GenkitError as error:
             self.name_error(error, http)
             raise
 
     def _read(self, reply: HttpResponse, http: HttpRequest, started: float, clock: float) -> tuple[JSON, Exchange]:
-        if reply.status >= 400:
-            raise self.refusal(reply.status, reply.headers, reply.content, http)
         total = time.perf_counter() - clock
         data = parse_object(reply.content, reply.headers, request_id=self.request_id(reply.headers), request=http)
         return data, Exchange(reply.headers, Timing(started, total, total), http)
@@ -342,6 +359,8 @@ class _Reading:
         except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
             self._failure = misshapen(error, getattr(frame, "data", b""), self._request)
             self._failure.__cause__ = error
+        if self._failure is None and not decoder.finished:
+            self._failure = getattr(self._parser, "failure", None)
         if ready and self._first is None:
             self._first = time.perf_counter() - self._clock
         # What came before a broken frame is handed out first; the next read raises.
@@ -464,15 +483,18 @@ class WireStream(_Reading):
         if self._unfetched is not None:
             request = self._backend.fetched(self._unfetched, abort=self._abort)
             self._begin(self._backend.encode(request, stream=True))
-        content = body_bytes(self._wire.body)
-        http, limits = sign_in_time(self._backend, self._wire, content, ended=lambda: self._over)
-        # Without its body, which may be large, for as long as the stream lasts.
-        self._request = replace(http, content=b"")
-        source = self._bytes = self._backend.transport.open(http, limits, abort=self._abort)
-        self._headers = source.headers
-        if source.status >= 400:
-            raise self._backend.refusal(source.status, source.headers, source.read(), http)
-        return source
+        tries, content = Tries(self._backend, self._wire), body_bytes(self._wire.body)
+        while True:
+            http, limits = sign_in_time(self._backend, tries.wire, content, ended=lambda: self._over)
+            tries.signed(http)
+            # Without its body, which may be large, for as long as the stream lasts.
+            self._request = replace(http, content=b"")
+            source = self._bytes = self._backend.transport.open(http, limits, abort=self._abort)
+            self._headers = source.headers
+            if source.status < 400:
+                return source
+            tries.failed(source.status, source.headers, source.read(), http)
+            self._bytes = None
 
     def close(self) -> None:
         """End the stream and its connection; twice is fine."""
@@ -540,9 +562,17 @@ class AsyncWireStream(_Reading):
             if self._unfetched is not None:
                 request = await self._backend.afetched(self._unfetched)
                 self._begin(self._backend.encode(request, stream=True))
-            http, limits = await asign_in_time(self._backend, self._wire, body_bytes(self._wire.body))
-            self._request = replace(http, content=b"")
-            source = self._bytes = await self._backend.transport.aopen(http, limits)
+            tries, content = Tries(self._backend, self._wire), body_bytes(self._wire.body)
+            while True:
+                http, limits = await asign_in_time(self._backend, tries.wire, content)
+                tries.signed(http)
+                self._request = replace(http, content=b"")
+                source = self._bytes = await self._backend.transport.aopen(http, limits)
+                self._headers = source.headers
+                if source.status < 400 or self._over:
+                    break
+                tries.failed(source.status, source.headers, await source.read(), http)
+                self._bytes = None
         except asyncio.CancelledError:
             if not self._aborted or self._opener is None:
                 raise
@@ -553,9 +583,6 @@ class AsyncWireStream(_Reading):
         if self._over:
             await source.aclose()
             raise self._was_closed()
-        self._headers = source.headers
-        if source.status >= 400:
-            raise self._backend.refusal(source.status, source.headers, await source.read(), http)
         return source
 
     async def aclose(self) -> None:

@@ -22,7 +22,7 @@ from ...transport import MAX_BYTES, HttpRequest, Transport
 from ...transport.eventstream import EventStreamParser
 from ...transport.messages import target_of
 from ...types import Embeddings, EmbedRequest, Features, FetchPolicy, Media, Request, Response
-from ..together import together
+from .. import batches
 from ..wire import Decoder, Exchange, WireBackend, WireRequest
 from . import answers, embeddings, failures
 from . import request as requests
@@ -202,6 +202,10 @@ class Bedrock(WireBackend):
         return self._connection.may_wait()
 
     @override
+    def renews(self, request: HttpRequest, error: GenkitError) -> bool:
+        return self._connection.renews(error.code)
+
+    @override
     async def asign(self, wire: WireRequest, content: bytes) -> HttpRequest:
         place = await self._connection.aplace(wire.model)
         identity = "" if self._connection.authorized() else await self._connection.aidentity()
@@ -244,15 +248,12 @@ class Bedrock(WireBackend):
     @override
     def embed(self, request: EmbedRequest) -> Embeddings:
         wires = embeddings.encode(request, backend=self.name)
-        return self.measured(request, embeddings.join([self._vectors(wire, *self.exchange(wire)) for wire in wires]))
+        return self.measured(request, embeddings.join(batches.embedded(self, wires, self._vectors)))
 
     @override
     async def aembed(self, request: EmbedRequest) -> Embeddings:
-        found = embeddings.join(await together(self._avectors, embeddings.encode(request, backend=self.name)))
-        return self.measured(request, found)
-
-    async def _avectors(self, wire: WireRequest) -> Embeddings:
-        return self._vectors(wire, *await self.aexchange(wire))
+        wires = embeddings.encode(request, backend=self.name)
+        return self.measured(request, embeddings.join(await batches.aembedded(self, wires, self._vectors)))
 
     def _vectors(self, wire: WireRequest, data: JSON, exchange: Exchange) -> Embeddings:
         return embeddings.decode(wire, data, exchange, backend=self.name)

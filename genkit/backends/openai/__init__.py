@@ -28,7 +28,7 @@ from ...errors import GenkitError, InvalidRequest
 from ...media import by_url, inline_bytes, policy_of
 from ...transport import MAX_BYTES, HttpRequest, Transport
 from ...types import Audio, Embeddings, EmbedRequest, Features, FetchPolicy, Image, Media, Request, Response
-from .. import files
+from .. import batches, files
 from ..options import check_options
 from ..services import Service
 from ..wire import Decoder, Exchange, WireBackend, WireRequest
@@ -259,6 +259,10 @@ class OpenAI(WireBackend):
         return self._connection.may_wait()
 
     @override
+    def renews(self, request: HttpRequest, error: GenkitError) -> bool:
+        return error.status == 401 and self._connection.renews(request)
+
+    @override
     async def asign(self, wire: WireRequest, content: bytes) -> HttpRequest:
         place = self._connection.place()
         return self._http(wire, content, place, await self._connection.aheaders(place))
@@ -320,13 +324,14 @@ class OpenAI(WireBackend):
     @override
     def embed(self, request: EmbedRequest) -> Embeddings:
         wires = embeddings.encode(request, self._connection.place(strict=False).service)
-        return self.measured(request, embeddings.join([self._vectors(wire, *self.exchange(wire)) for wire in wires]))
+        return self.measured(request, embeddings.join(batches.embedded(self, wires, self._vectors)))
 
     @override
     async def aembed(self, request: EmbedRequest) -> Embeddings:
         wires = embeddings.encode(request, self._connection.place(strict=False).service)
-        found = embeddings.join([self._vectors(wire, *await self.aexchange(wire)) for wire in wires])
-        return self.measured(request, found)
+        # A request holds two thousand texts: the next one may as well wait.
+        found = await batches.aembedded(self, wires, self._vectors, at_once=1)
+        return self.measured(request, embeddings.join(found))
 
     def _vectors(self, wire: WireRequest, data: JSON, exchange: Exchange) -> Embeddings:
         return embeddings.decode(wire, data, exchange, backend=self.name)
