@@ -10,7 +10,7 @@ at every depth, everything else is replaced.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
@@ -57,8 +57,8 @@ class Bedrock(WireBackend):
         session: A session of boto3 or botocore.
         client: A boto3 client of bedrock-runtime: its endpoint, region and credentials are used; nothing is sent
             through it.
-        api_key: A Bedrock API key, or a function that returns the current one. Else AWS_BEARER_TOKEN_BEDROCK is read,
-            before all other credentials.
+        api_key: A Bedrock API key, or a function that returns the current one; it may be asynchronous for the
+            a-methods. Else AWS_BEARER_TOKEN_BEDROCK is read, before all other credentials.
         base_url: Another endpoint than the region's.
         http_client: A client of `httpx` or `httpx2` to send through.
         proxy: A proxy for every host; see `Transport`.
@@ -81,7 +81,7 @@ class Bedrock(WireBackend):
         profile: str | None = None,
         session: object | None = None,
         client: object | None = None,
-        api_key: str | SecretStr | Callable[[], str] | None = None,
+        api_key: str | SecretStr | Callable[[], str | Awaitable[str]] | None = None,
         base_url: str | None = None,
         http_client: object | None = None,
         proxy: str | None = None,
@@ -209,6 +209,7 @@ class Bedrock(WireBackend):
 
     def _http(self, wire: WireRequest, content: bytes, place: Place, identity: Identity) -> HttpRequest:
         url = f"{place.base}{wire.path}"
+        self._connection.watch(place)
         headers = {**_HEADERS, **self._connection.headers, **wire.headers}
         if isinstance(identity, str):
             if identity:

@@ -59,7 +59,8 @@ class Signer:
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self.clock() + self.offset))
         signed = {"host": host, "x-amz-date": moment}
         for name, value in headers.items():
-            if name == "content-type" or name.startswith("x-amz-"):
+            # The time is the signature's own, whatever else was given.
+            if name == "content-type" or (name.startswith("x-amz-") and name != "x-amz-date"):
                 signed[name] = " ".join(value.split())
         added = {"x-amz-date": moment}
         if keys.token:

@@ -134,6 +134,13 @@ class TestSignatures:
             in (received.headers["authorization"])
         )
 
+    def test_headers_that_a_signature_has_itself_do_not_break_it(self) -> None:
+        own = {"X-Amz-Date": "20200101T000000Z", "X-Amz-Security-Token": "another"}
+        with FarEnd(speak_bedrock) as far:
+            backend = Bedrock(base_url=far.url, region=REGION, headers=own)
+            assert backend.generate(request("Hi")).text == "Hi"
+            backend.close()
+
     def test_a_body_that_was_changed_on_the_way_is_found_out(self) -> None:
         with FarEnd(speak_bedrock) as far:
             backend = Bedrock(base_url=far.url, region=REGION)
