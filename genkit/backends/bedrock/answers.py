@@ -29,6 +29,7 @@ from ...types import (
 from ..wire import Exchange
 from . import failures
 from .media import MIMES
+from .messages import MAKER
 from .request import ANSWER_TOOL, ConverseRequest
 
 __all__ = ["Decoder", "decode", "usage"]
@@ -144,7 +145,8 @@ def _parts(block: JSON, wire: ConverseRequest, notes: list[CallWarning]) -> list
         return [_thought(thought, block, wire)]
     if (cited := block.get("citationsContent")) is not None:
         text = "".join(piece.get("text") or "" for piece in cited.get("content") or ())
-        return [Text(text=text, citations=tuple(cited.get("citations") or ()), origin=wire.origin)]
+        citations = tuple(cited.get("citations") or ())
+        return [Text(text=text, citations=citations, origin=wire.origin, native=_marked({}, wire))]
     for kind in ("image", "audio"):
         if (heard := block.get(kind)) is not None and (data := (heard.get("source") or {}).get("bytes")):
             return [_media(kind, heard.get("format"), base64.b64decode(data), wire)]
@@ -153,7 +155,7 @@ def _parts(block: JSON, wire: ConverseRequest, notes: list[CallWarning]) -> list
 
 def _call(call: JSON, block: JSON, wire: ConverseRequest) -> Part:
     if call.get("type") == "server_tool_use":
-        return Opaque(type="server_tool_use", origin=wire.origin, native=block)
+        return Opaque(type="server_tool_use", origin=wire.origin, native=_marked(block, wire))
     given = call.get("input")
     if wire.answer_tool and call["name"] == ANSWER_TOOL:
         return Text(text=dump_json(_unwrapped(given) if wire.wrapped else given))
@@ -171,12 +173,17 @@ def _thought(thought: JSON, block: JSON, wire: ConverseRequest) -> Part:
     if (shown := thought.get("reasoningText")) is not None:
         return Thinking(text=shown.get("text") or "", origin=wire.origin, native=_signed(shown.get("signature"), wire))
     if (hidden := thought.get("redactedContent")) is not None:
-        return Thinking(redacted=True, origin=wire.origin, native={"maker": wire.maker, "redactedContent": hidden})
-    return Opaque(type="reasoningContent", origin=wire.origin, native=block)
+        return Thinking(redacted=True, origin=wire.origin, native={MAKER: wire.maker, "redactedContent": hidden})
+    return Opaque(type="reasoningContent", origin=wire.origin, native=_marked(block, wire))
 
 
 def _signed(signature: str | None, wire: ConverseRequest) -> JSON | None:
-    return {"maker": wire.maker, "signature": signature} if signature else None
+    return {MAKER: wire.maker, "signature": signature} if signature else None
+
+
+def _marked(native: JSON, wire: ConverseRequest) -> JSON | None:
+    """Return native data with the mark of whose models can read them, where that is known."""
+    return {MAKER: wire.maker, **native} if wire.maker else native or None
 
 
 def _media(kind: str, form: Any, data: bytes, wire: ConverseRequest) -> Part:
@@ -191,7 +198,8 @@ def _opaque(block: JSON, wire: ConverseRequest, notes: list[CallWarning]) -> Par
     if kind not in _KNOWN_BLOCKS and "error" not in (block[kind] if isinstance(block.get(kind), dict) else ()):
         message = f"Bedrock answered with a {kind!r}, which genkit has no word for; it is kept as it came"
         notes.append(CallWarning(kind="note", subject=kind, message=message))
-    return Opaque(type=kind, origin=wire.origin, native=block)
+    # What a guardrail says is the service's, whatever the model.
+    return Opaque(type=kind, origin=wire.origin, native=block if kind == "guardContent" else _marked(block, wire))
 
 
 # ---------------------------------------------------------------- streams
@@ -307,7 +315,7 @@ class Decoder:
         if (citation := delta.get("citation")) is not None:
             events = self._grow(grown, "text", "")
             assert grown.block is not None
-            grown.block.origin = self._wire.origin
+            grown.block.origin, grown.block.native = self._wire.origin, _marked({}, self._wire)
             grown.block.citations.append(citation)
             return events
         for kind, value in delta.items():
@@ -393,7 +401,7 @@ class _Grown:
     def part(self, wire: ConverseRequest, notes: list[CallWarning]) -> Part | None:
         """Return what stands for a block that came without text, as a whole answer would hold it."""
         if self.hidden:
-            native = {"maker": wire.maker, "redactedContent": base64.b64encode(self.hidden).decode()}
+            native = {MAKER: wire.maker, "redactedContent": base64.b64encode(self.hidden).decode()}
             return Thinking(redacted=True, origin=wire.origin, native=native)
         if (call := self.start.get("toolUse")) is not None:
             block = {"toolUse": {**call, "input": _loaded("".join(self.input))}}

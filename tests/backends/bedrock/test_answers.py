@@ -42,13 +42,14 @@ def test_a_signature_without_text_is_reasoning_all_the_same() -> None:
     stream = stream_of(block(0, {"reasoningContent": {"signature": "c2ln"}}))
     same([{"reasoningContent": {"reasoningText": {"text": "", "signature": "c2ln"}}}], stream)
     odd = {"reasoningContent": {"of_tomorrow": 1}}
-    assert decoded(odd).message.parts == (Opaque(type="reasoningContent", origin=ORIGIN, native=odd),)
+    kept = Opaque(type="reasoningContent", origin=ORIGIN, native={"maker": "anthropic", **odd})
+    assert decoded(odd).message.parts == (kept,)
 
 
 def test_arguments_of_a_call_that_bedrock_ran_are_kept_though_they_are_no_json() -> None:
     used = {"toolUseId": "s1", "name": "nova_code_interpreter", "type": "server_tool_use"}
     part = streamed(stream_of(block(0, {"toolUse": {"input": "{"}}, start={"toolUse": used}))).message.parts[0]
-    assert part.native == {"toolUse": {**used, "input": "{"}}
+    assert part.native == {"maker": "anthropic", "toolUse": {**used, "input": "{"}}
 
 
 def test_a_character_that_was_cut_in_two_is_joined() -> None:
@@ -89,7 +90,8 @@ def test_citations_stay_with_their_text() -> None:
     stream = stream_of(block(0, {"text": "So it "}, {"citation": citation}, {"text": "is."}))
     cited = {"citationsContent": {"content": [{"text": "So it "}, {"text": "is."}], "citations": [citation]}}
     response = same([cited], stream)
-    assert response.message.parts == (Text(text="So it is.", citations=(citation,), origin=ORIGIN),)
+    kept = Text(text="So it is.", citations=(citation,), origin=ORIGIN, native={"maker": "amazon"})
+    assert response.message.parts == (kept,)
 
 
 def test_images_and_sounds_are_parts() -> None:
@@ -129,7 +131,7 @@ def test_what_bedrock_ran_itself_is_kept_in_its_place_and_is_no_call() -> None:
     ]
     response = same(content, stream)
     assert response.tool_calls == ()
-    assert [part.native for part in response.message.parts[:2]] == content[:2]
+    assert [part.native for part in response.message.parts[:2]] == [{"maker": "amazon", **item} for item in content[:2]]
     assert response.warnings == ()
 
 
@@ -138,8 +140,14 @@ def test_a_block_without_a_word_is_kept_and_told() -> None:
         [{"hologram": {"depth": 3}}],
         stream_of(block(0, {"hologram": {"depth": 3}})),
     )
-    assert response.message.parts == (Opaque(type="hologram", origin=ORIGIN, native={"hologram": {"depth": 3}}),)
+    native = {"maker": "amazon", "hologram": {"depth": 3}}
+    assert response.message.parts == (Opaque(type="hologram", origin=ORIGIN, native=native),)
     assert [(warning.kind, warning.subject) for warning in response.warnings] == [("note", "hologram")]
+
+
+def test_what_a_guardrail_says_is_no_makers() -> None:
+    said = {"guardContent": {"text": {"text": "x"}}}
+    assert decoded(said).message.parts == (Opaque(type="guardContent", origin=ORIGIN, native=said),)
 
 
 def test_an_event_without_a_word_is_told() -> None:
