@@ -253,7 +253,8 @@ class Conversation:
 
     def _is_own(self, part: Part) -> bool:
         """Return whether the model's own maker's models gave a part, or nobody knows whose did."""
-        return (part.native or {}).get(MAKER, self._family.maker) == self._family.maker
+        maker: object = (part.native or {}).get(MAKER, self._family.maker)
+        return maker == self._family.maker
 
     def _result(self, part: ToolResult, results: list[JSON], others: list[JSON]) -> None:
         """Add a tool's result; media that it cannot hold follow it."""

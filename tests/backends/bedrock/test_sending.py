@@ -184,6 +184,25 @@ class TestClocks:
         with FarEnd(script) as far, LLM(f"bedrock:{NOVA}", base_url=far.url, region=REGION) as llm:
             assert llm.generate("Hi").text == "Hi."
 
+    def test_a_wrong_secret_beside_a_wrong_clock_costs_two_refusals(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+
+        def script(call: Call) -> None:
+            headers = {
+                "x-amzn-errortype": "InvalidSignatureException",
+                "date": formatdate(time.time() + 7200, usegmt=True),
+            }
+            call.answer(b'{"message": "No match."}', status=403, headers=headers)
+
+        with FarEnd(script) as far:
+            with (
+                LLM(f"bedrock:{NOVA}", base_url=far.url, region=REGION, retries=3) as llm,
+                pytest.raises(AuthenticationFailed) as caught,
+            ):
+                llm.generate("Hi")
+            assert not isinstance(caught.value, ClockSkew)
+            assert len(far.requests) == 2
+
 
 class TestStreams:
     @pytest.mark.parametrize("way", ["stream", "astream"])
