@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import ipaddress
+import logging
 import os
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, TypeAlias
@@ -24,6 +26,7 @@ from typing_extensions import override
 from ...errors import AuthenticationFailed, ConfigError, GenkitError, MissingCredential, MissingExtra
 from ...transport.messages import is_public, quoted_url
 from ...transport.waiting import in_thread
+from ..keys import acalled, called
 from ..tokens import Tokens
 from .signing import Keys
 
@@ -32,8 +35,11 @@ __all__ = ["Connection", "Identity", "Place"]
 Identity: TypeAlias = Keys | str
 """AWS keys to sign with, or an API key that is sent as a bearer token."""
 
+_log = logging.getLogger("genkit")
+
 _BEARER = "AWS_BEARER_TOKEN_BEDROCK"
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
+_PROFILES = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE")
 _ENDPOINTS = ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL")
 _UNDER_WAY_S = 5.0
 # What AWS says of keys that are over or unknown to it.
@@ -48,6 +54,13 @@ _DOMAINS = (
     ("us-isob-", "sc2s.sgov.gov"),
     ("us-isof-", "csp.hci.ic.gov"),
     ("eu-isoe-", "cloud.adc-e.uk"),
+)
+# Where both IPv4 and IPv6 are spoken; two partitions have no such place.
+_DUAL_DOMAINS = (
+    ("cn-", "api.amazonwebservices.com.cn"),
+    ("eusc-", "api.amazonwebservices.eu"),
+    ("us-isof-", ""),
+    ("eu-isoe-", ""),
 )
 _HOW_TO_SIGN_IN = (
     f"set {_BEARER}, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run aws configure or aws sso login, or pass "
@@ -72,7 +85,7 @@ class Connection:
         profile: A profile of AWS's configuration files.
         session: A session of boto3 or botocore.
         client: A boto3 client of bedrock-runtime; endpoint, region and credentials are taken from it.
-        api_key: A Bedrock API key, or a function that returns the current one.
+        api_key: A Bedrock API key, or a function that returns the current one, asynchronously for the a-methods only.
         base_url: Another endpoint.
         headers: Further headers.
 
@@ -88,7 +101,7 @@ class Connection:
         profile: str | None = None,
         session: object | None = None,
         client: object | None = None,
-        api_key: str | SecretStr | Callable[[], str] | None = None,
+        api_key: str | SecretStr | Callable[[], str | Awaitable[str]] | None = None,
         base_url: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -117,8 +130,10 @@ class Connection:
         self._dropped = 0.0
         self._session_lock = threading.Lock()
         self._made: Any = None
-        # That of the configuration files, once they have been read.
+        # That of the configuration files, once they have been read, and that of the session, once it has been asked.
         self._known_region: str | None = None
+        self._asked_region: tuple[str | None] | None = None
+        self._warned = False
         self._credentials: Any = None
         self._places: dict[tuple[str | None, str | None], Place] = {}
 
@@ -157,15 +172,16 @@ class Connection:
                 )
             return Place((base or f"https://bedrock-runtime.<{_REGIONS[0]}>.amazonaws.com").rstrip("/"), "<AWS_REGION>")
         region = _checked_region(region, "the environment", self.name)
-        address = _checked_base(base, "the endpoint", self.name) if base else _endpoint(region)
+        address = _checked_base(base, "the endpoint", self.name) if base else _endpoint(region, self.name)
         place = self._places[region, base] = Place(address, region)
         return place
 
     async def aplace(self, model: str) -> Place:
-        """Async twin of `place`: files are read in a worker thread, once."""
-        quick = self.place(model, strict=False)
-        if not quick.region.startswith("<") or (self._base and self.bearer()):
-            return quick
+        """Async twin of `place`: files are read, and a session is asked, in a worker thread, once."""
+        if self._region or self._session is None or self._asked_region is not None:
+            quick = self.place(model, strict=False)
+            if not quick.region.startswith("<") or (self._base and self.bearer()):
+                return quick
         return await in_thread(functools.partial(self.place, model), name="genkit-credential")
 
     def _client_region(self) -> str | None:
@@ -175,12 +191,18 @@ class Connection:
         return None if self._client is None else self._client.meta.endpoint_url
 
     def _session_region(self) -> str | None:
+        """Return the region that the session names; it is asked once, since it may read files."""
         if self._session is None:
             return None
-        if (found := getattr(self._session, "region_name", None)) is not None:
-            return str(found)
-        lookup = getattr(self._session, "get_config_variable", None)
-        return None if lookup is None else lookup("region")
+        if self._asked_region is None:
+            try:
+                found = getattr(self._session, "region_name", None)
+                if found is None and (lookup := getattr(self._session, "get_config_variable", None)) is not None:
+                    found = lookup("region")
+            except Exception as error:  # botocore's, or that of a session of the user's own
+                raise self.failed(error) from error
+            self._asked_region = (str(found) if found else None,)
+        return self._asked_region[0]
 
     def _profile_region(self) -> str | None:
         """Return the region that the configuration files name; loads botocore, where it is installed."""
@@ -207,7 +229,7 @@ class Connection:
         if ready is not None:
             return ready
         if callable(self._key):
-            return self._called(self._key)
+            return self._given(called(self._key, self.name))
         credentials = self._credentials
         if credentials is not None and not _may_block(credentials):
             return self._frozen(credentials)
@@ -218,11 +240,11 @@ class Connection:
         ready = self._at_hand()
         if ready is not None:
             return ready
+        if callable(self._key):
+            return self._given(await acalled(self._key, self.name))
         credentials = self._credentials
         if credentials is not None and not _may_block(credentials):
             return self._frozen(credentials)
-        if callable(self._key):
-            return await in_thread(self.identity, name="genkit-credential")
         return await self._keys.aget()
 
     def may_wait(self) -> bool:
@@ -288,19 +310,8 @@ class Connection:
             return Keys(access, secret, token or None)
         return None
 
-    def _called(self, source: Callable[[], Any]) -> str:
-        try:
-            key = source()
-        except GenkitError:
-            raise
-        except Exception as error:
-            raise AuthenticationFailed(
-                f"the function that gives the key for {self.name!r} failed ({type(error).__name__})", backend=self.name
-            ) from error
-        if inspect.isawaitable(key):
-            if inspect.iscoroutine(key):
-                key.close()
-            raise ConfigError("api_key= is an asynchronous function: pass one that is not", backend=self.name)
+    def _given(self, key: object) -> str:
+        """Return what the function for the key gave, if that is one."""
         if not isinstance(key, str) or not key:
             raise MissingCredential(f"the function that gives the key for {self.name!r} gave none", backend=self.name)
         return _checked(key, "the function", self.name)
@@ -359,14 +370,29 @@ class Connection:
         return Keys(keys.access_key, keys.secret_key, keys.token or None)
 
     def failed(self, error: Exception) -> GenkitError:
-        """Return what it means that credentials cannot be had."""
+        """Return what it means that credentials cannot be had.
+
+        Of an error only its class is shown: its words may hold a secret, as what a program for keys wrote does.
+        """
         kind = type(error).__name__
         if kind == "ProfileNotFound":
-            return ConfigError(f"{error}; the profiles are in ~/.aws/config", backend=self.name)
+            profile = self._profile or _variable(_PROFILES) or "default"
+            return ConfigError(
+                f"there is no profile {profile!r} of AWS's; the profiles are in ~/.aws/config", backend=self.name
+            )
         return AuthenticationFailed(
-            f"AWS credentials cannot be had ({kind}: {error}); sign in again (aws sso login), or check the profile",
+            f"AWS credentials cannot be had ({kind}); sign in again (aws sso login), or check the profile",
             backend=self.name,
         )
+
+    def watch(self, place: Place) -> None:
+        """Warn, once, where a key would go to another machine for everybody on the way to read."""
+        if self._warned or not place.base.startswith("http://") or not (self.bearer() or self.authorized()):
+            return
+        self._warned = True
+        host = urlsplit(place.base).hostname or ""
+        if not _is_loopback(host):
+            _log.warning("the key of %r goes to %s over http://, unencrypted: use https://", self.name, host)
 
     def placeholders(self, place: Place) -> dict[str, str]:
         """Return the headers that would authorize, with names where secrets would stand."""
@@ -458,10 +484,27 @@ def _variable(names: tuple[str, ...]) -> str | None:
     return next((value for name in names if (value := os.environ.get(name))), None)
 
 
-def _endpoint(region: str) -> str:
-    domain = next((domain for prefix, domain in _DOMAINS if region.startswith(prefix)), "amazonaws.com")
-    fips = "-fips" if os.environ.get("AWS_USE_FIPS_ENDPOINT", "").lower() == "true" else ""
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _endpoint(region: str, name: str) -> str:
+    dual = _is_set("AWS_USE_DUALSTACK_ENDPOINT")
+    domains, usual = (_DUAL_DOMAINS, "api.aws") if dual else (_DOMAINS, "amazonaws.com")
+    domain = next((domain for prefix, domain in domains if region.startswith(prefix)), usual)
+    if not domain:
+        raise ConfigError(f"{region} has no dual-stack endpoint: unset AWS_USE_DUALSTACK_ENDPOINT", backend=name)
+    fips = "-fips" if _is_set("AWS_USE_FIPS_ENDPOINT") else ""
     return f"https://bedrock-runtime{fips}.{region}.{domain}"
+
+
+def _is_set(variable: str) -> bool:
+    return os.environ.get(variable, "").lower() == "true"
 
 
 def _checked_region(region: str, where: str, name: str) -> str:

@@ -97,6 +97,62 @@ class TestWhere:
         monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", "true")
         assert place(region="us-east-1")[0] == "https://bedrock-runtime-fips.us-east-1.amazonaws.com"
 
+    @pytest.mark.parametrize("fips", ["true", "false"])
+    def test_the_dual_stack_endpoint_is_that_of_botocore(self, fips: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_USE_DUALSTACK_ENDPOINT", "true")
+        monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", fips)
+        for region in ("us-east-1", "us-gov-west-1", "cn-north-1", "eusc-de-east-1"):
+            client = boto3.client(
+                "bedrock-runtime", region_name=region, aws_access_key_id="a", aws_secret_access_key="b"
+            )
+            assert place(region=region)[0] == client.meta.endpoint_url
+        with pytest.raises(ConfigError, match="no dual-stack endpoint"):
+            place(region="eu-isoe-west-1")
+
+    def test_a_session_is_asked_for_its_region_once_and_off_the_event_loop(self) -> None:
+        asked: list[threading.Thread] = []
+
+        class Slow:
+            @property
+            def region_name(self) -> str:
+                asked.append(threading.current_thread())
+                return "eu-west-2"
+
+            def get_credentials(self) -> None: ...
+
+        connection = Connection("bedrock", session=Slow())
+
+        async def twice() -> list[str]:
+            return [(await connection.aplace(NOVA)).region for _ in range(2)]
+
+        assert asyncio.run(twice()) == ["eu-west-2"] * 2
+        assert len(asked) == 1
+        assert asked != [threading.current_thread()]
+
+    @pytest.mark.parametrize(
+        ("base", "warned"),
+        [
+            ("http://gateway.example", True),
+            ("http://127.0.0.1:1", False),
+            ("http://[::1]:1", False),
+            ("http://localhost:1", False),
+            ("https://gateway.example", False),
+        ],
+    )
+    def test_a_key_that_goes_unencrypted_to_another_machine_is_told_once(
+        self, base: str, warned: bool, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        backend = Bedrock(base_url=base, api_key="hush-hush")
+        for _ in range(2):
+            backend.sign(backend.encode(request("Hi"), stream=False), b"{}")
+        assert [record.levelname for record in caplog.records] == ["WARNING"] * warned
+        assert "hush" not in caplog.text
+
+    def test_a_signature_may_go_unencrypted(self, keys: None, caplog: pytest.LogCaptureFixture) -> None:
+        backend = Bedrock(base_url="http://gateway.example", region="us-east-1")
+        backend.sign(backend.encode(request("Hi"), stream=False), b"{}")
+        assert caplog.records == []
+
     def test_an_endpoint_of_ones_own_wins(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "https://all.example")
         assert place(region="us-east-1")[0] == "https://all.example"
@@ -177,7 +233,8 @@ class TestWho:
         with pytest.raises(MissingCredential):
             Connection("bedrock", api_key=lambda: "").identity()
         with pytest.raises(ConfigError, match="asynchronous"):
-            Connection("bedrock", api_key=later).identity()  # type: ignore[arg-type]
+            Connection("bedrock", api_key=later).identity()
+        assert asyncio.run(Connection("bedrock", api_key=later).aidentity()) == "key"
 
     def test_keys_of_the_environment_need_no_botocore(self, monkeypatch: pytest.MonkeyPatch, keys: None) -> None:
         monkeypatch.setattr(module, "import_module", no_botocore)
@@ -220,6 +277,32 @@ class TestWho:
         with pytest.raises(AuthenticationFailed, match="aws sso login") as caught:
             Connection("bedrock", profile="p").identity()
         assert caught.value.__cause__ is not None
+
+    def test_no_error_quotes_what_a_source_of_credentials_said(self, tmp_path: Path) -> None:
+        program = f"{sys.executable} -c 'import sys; sys.exit(\"hunter2\")'"
+        write("AWS_CONFIG_FILE", f"[profile p]\ncredential_process = {program}\n")
+
+        class Telling:
+            region_name = "us-east-1"
+
+            def get_credentials(self) -> None:
+                raise RuntimeError("the secret is hunter2")
+
+        class Telltale(Telling):
+            @property
+            def region_name(self) -> str:  # type: ignore[override]
+                raise RuntimeError("the secret is hunter2")
+
+        for options in (
+            {"profile": "p", "region": "us-east-1"},
+            {"session": Telling()},
+            {"session": Telltale()},
+        ):
+            backend = Bedrock(base_url="http://127.0.0.1:1", **options)
+            with pytest.raises(AuthenticationFailed) as caught:
+                backend.generate(request("Hi"))
+            assert "hunter2" not in str(caught.value)
+            assert "hunter2" not in backend.health(online=False).message
 
     def test_a_session_is_made_once_however_many_ask(self, monkeypatch: pytest.MonkeyPatch) -> None:
         write("AWS_SHARED_CREDENTIALS_FILE", "[default]\naws_access_key_id = AKIDFILE\naws_secret_access_key = s\n")
@@ -326,9 +409,10 @@ class TestRefreshing:
         connection = Connection("bedrock", session=Session(credentials))
 
         async def many() -> int:
+            before = {thread for thread in threading.enumerate() if thread.name == "genkit-credential"}
             tasks = [asyncio.create_task(connection.aidentity()) for _ in range(200)]
             await asyncio.sleep(0)
-            busy = sum(thread.name == "genkit-credential" for thread in threading.enumerate())
+            busy = sum(thread.name == "genkit-credential" for thread in threading.enumerate() if thread not in before)
             go.set()
             assert set(await asyncio.gather(*tasks)) == {Keys("AKIDROLE", "s", "t")}
             return busy

@@ -134,6 +134,13 @@ class TestSignatures:
             in (received.headers["authorization"])
         )
 
+    def test_headers_that_a_signature_has_itself_do_not_break_it(self) -> None:
+        own = {"X-Amz-Date": "20200101T000000Z", "X-Amz-Security-Token": "another"}
+        with FarEnd(speak_bedrock) as far:
+            backend = Bedrock(base_url=far.url, region=REGION, headers=own)
+            assert backend.generate(request("Hi")).text == "Hi"
+            backend.close()
+
     def test_a_body_that_was_changed_on_the_way_is_found_out(self) -> None:
         with FarEnd(speak_bedrock) as far:
             backend = Bedrock(base_url=far.url, region=REGION)
@@ -176,6 +183,25 @@ class TestClocks:
 
         with FarEnd(script) as far, LLM(f"bedrock:{NOVA}", base_url=far.url, region=REGION) as llm:
             assert llm.generate("Hi").text == "Hi."
+
+    def test_a_wrong_secret_beside_a_wrong_clock_costs_two_refusals(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+
+        def script(call: Call) -> None:
+            headers = {
+                "x-amzn-errortype": "InvalidSignatureException",
+                "date": formatdate(time.time() + 7200, usegmt=True),
+            }
+            call.answer(b'{"message": "No match."}', status=403, headers=headers)
+
+        with FarEnd(script) as far:
+            with (
+                LLM(f"bedrock:{NOVA}", base_url=far.url, region=REGION, retries=3) as llm,
+                pytest.raises(AuthenticationFailed) as caught,
+            ):
+                llm.generate("Hi")
+            assert not isinstance(caught.value, ClockSkew)
+            assert len(far.requests) == 2
 
 
 class TestStreams:
