@@ -133,7 +133,8 @@ class Decoder:
         answer = self._answers.get(candidate.get("index") or 0)
         if answer is None or not candidate.keys() <= _USUAL_CANDIDATE:
             return None
-        parts = candidate["content"].get("parts")
+        content = candidate.get("content")
+        parts = content.get("parts") if content else None
         if not parts or len(parts) != 1 or len(part := parts[0]) != 1:
             return None
         piece = part.get("text")

@@ -56,6 +56,12 @@ def test_pieces_of_a_text_are_one_text() -> None:
     assert [event.text for event in events if isinstance(event, TextDelta)] == ["Hel", "lo", " there"]
 
 
+@pytest.mark.parametrize("silent", [{"index": 0}, {}, {"content": None}, {"content": {}}], ids=str)
+def test_a_candidate_without_content_in_mid_stream_says_nothing(silent: dict[str, Any]) -> None:
+    _, response = streamed(chunk({"text": "a"}), {"candidates": [silent]}, chunk({"text": "b"}, finish="STOP"))
+    assert response.message.parts == (Text(text="ab"),)
+
+
 def test_half_a_character_waits_for_the_other_half() -> None:
     decoder = answers.Decoder(wire(), backend="google")
     pieces = [b'"a"', rb'"\ud83d"', rb'"\ude00"']
