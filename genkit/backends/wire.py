@@ -32,7 +32,7 @@ from ..media import Fetcher, by_url, held_places, show_places
 from ..transport import Abort, AsyncByteStream, ByteStream, HttpRequest, HttpResponse, Transport
 from ..transport.messages import masked, masked_bytes, masked_url
 from ..transport.sse import SSEParser
-from ..types import Done, Event, FetchPolicy, Health, Media, Plan, Request, Response, Timeouts, Timing
+from ..types import CallWarning, Done, Event, FetchPolicy, Health, Media, Plan, Request, Response, Timeouts, Timing
 from .base import Backend
 from .body import body_bytes, first_words, misshapen, parse_object, shortened
 from .signing import asign_in_time, sign_in_time
@@ -98,6 +98,14 @@ class WireBackend(Backend):
     def parser(self) -> Any:
         """Return the framing of this vendor's streams: `feed(bytes)` gives frames for the decoder."""
         return SSEParser()
+
+    def parsed(self, content: bytes, headers: Mapping[str, str], request: HttpRequest | None) -> JSON:
+        """Return the JSON object of an answer with status 200; one that is anything else is a `BadResponse`."""
+        return parse_object(content, headers, request_id=self.request_id(headers), request=request)
+
+    def settled(self, decoder: Any) -> bool:  # noqa: ARG002  # for those whose streams have no terminator
+        """Return whether a stream's answer is whole though the stream goes on, so that it outlives what breaks it."""
+        return False
 
     def may_wait(self) -> bool:
         """Whether `sign` may wait now: for a token to be fetched, or for a function of the user's.
@@ -213,7 +221,7 @@ class WireBackend(Backend):
         if reply.status >= 400:
             raise self.refusal(reply.status, reply.headers, reply.content, http)
         total = time.perf_counter() - clock
-        data = parse_object(reply.content, reply.headers, request_id=self.request_id(reply.headers), request=http)
+        data = self.parsed(reply.content, reply.headers, http)
         return data, Exchange(reply.headers, Timing(started, total, total), http)
 
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes, http: HttpRequest) -> GenkitError:
@@ -305,6 +313,7 @@ class _Reading:
         self._over = False
         self._sniffed = False
         self._failure: GenkitError | None = None
+        self._broke: GenkitError | None = None
         self._started = time.time()
         self._clock = time.perf_counter()
         self._first: float | None = None
@@ -366,13 +375,23 @@ class _Reading:
             where = "" if self._first is None else "; what arrived is in .response"
             raise StreamInterrupted(f"the stream ended without its terminator{where}", sent=True)
         self._ready.extend(self._decoder.end())
-        self._ready.append(Done(self.partial()))
+        response = self.partial()
+        if self._broke is not None:
+            why = f"the answer was whole when its stream broke off: {self._broke.message}"
+            note = CallWarning(kind="note", subject="stream", message=why)
+            response = response.model_copy(update={"warnings": (*response.warnings, note)})
+        self._ready.append(Done(response))
         self._over = True
+
+    def _outlive(self, error: GenkitError) -> None:
+        """Pass over what broke the stream of an answer that is whole; raise anything else."""
+        if self._over or not isinstance(error, Transient) or not self._backend.settled(self._decoder):
+            raise error
+        self._broke = error
 
     def _whole(self, content: bytes) -> None:
         """Turn a plain JSON answer, where a stream was asked for, into the same events."""
-        request_id = self._backend.request_id(self._headers)
-        data = parse_object(content, self._headers, request_id=request_id, request=self._request)
+        data = self._backend.parsed(content, self._headers, self._request)
         total = time.perf_counter() - self._clock
         exchange = Exchange(self._headers, Timing(self._started, total, total), self._request)
         response = self._backend.decoded(self._wire, data, exchange)
@@ -444,7 +463,11 @@ class WireStream(_Reading):
         while not self._ready:
             if self._over:
                 return
-            chunk = next(source, None)
+            try:
+                chunk = next(source, None)
+            except GenkitError as error:
+                self._outlive(error)
+                chunk = None
             if chunk is None:
                 self._finish()
             elif self._is_whole(chunk):
@@ -519,6 +542,10 @@ class AsyncWireStream(_Reading):
             try:
                 chunk = await source.__anext__()
             except StopAsyncIteration:
+                self._finish()
+                return
+            except GenkitError as error:
+                self._outlive(error)
                 self._finish()
                 return
             if self._is_whole(chunk):
