@@ -95,7 +95,10 @@ class Families(Generic[F]):
         similar = _first(re.sub(r"\\b|[\\^$]", "", pattern), self._table)
         if like is not None:
             similar = _first(self._base(str(like)), self._likes)
-        return replace(similar or self._rest, pattern=pattern, **values)
+        try:
+            return replace(similar or self._rest, pattern=pattern, **values)
+        except ValueError as error:
+            raise ConfigError(f"a row of families= for {pattern!r}: {error}", backend=self._backend) from error
 
     def _value(self, name: str, value: Any) -> Any:
         """Return a field's value as the table has it; configuration files know lists only."""

@@ -109,6 +109,9 @@ def test_a_word_where_true_or_false_belongs_is_an_error() -> None:
         (Google, {"budget": [1]}),
         (Google, {"budget": ["1", "2"]}),
         (Google, {"levels": [1]}),
+        (Google, {"levels": ["bogus"]}),
+        (Google, {"media": ["picture"]}),
+        (Google, {"off": ["azure"]}),
         (Bedrock, {"schema": "bogus"}),
         (Bedrock, {"stops": "4"}),
         (OpenAI, {"role": "boss"}),
@@ -118,6 +121,12 @@ def test_a_value_that_a_field_cannot_hold_is_an_error(kind: Any, row: dict[str, 
     (name,) = row
     with pytest.raises(ConfigError, match=f"cannot hold .* for '{name}'"):
         kind(families=[{"pattern": "x", **row}])
+
+
+@pytest.mark.parametrize("row", [{"levels": []}, {"thinking": "budget"}, {"thinking": "budget", "budget": [9, 3]}])
+def test_facts_that_do_not_fit_together_are_an_error(row: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="for 'gemini-9': thinking="):
+        Google(families=[{"pattern": "gemini-9", **row}])
 
 
 @pytest.mark.parametrize("kind", [OpenAI, Google, Bedrock])

@@ -32,6 +32,7 @@ from ..wire import Decoder, Exchange, WireBackend, WireRequest
 from . import answers, embeddings, failures
 from .connection import Connection
 from .counts import count
+from .frames import Frames
 from .media import Shelf
 from .models import Families, Vendor
 from .request import encode, encode_count, settings_of
@@ -177,6 +178,14 @@ class Google(WireBackend):
     @override
     def decoder(self, wire: WireRequest) -> Decoder:
         return answers.Decoder(wire, backend=self.name)
+
+    @override
+    def parser(self) -> Frames:
+        return Frames()
+
+    @override
+    def rest(self, parser: Any) -> bytes:
+        return parser.rest() if isinstance(parser, Frames) else b""
 
     @override
     def settled(self, decoder: Any) -> bool:

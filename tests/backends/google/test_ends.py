@@ -70,6 +70,47 @@ def test_one_of_two_answers_does_not_either() -> None:
         read(far, n=2)
 
 
+def ended(*pieces: bytes) -> Script:
+    """Return a far end that sends bytes, and ends its answer."""
+
+    def tell(call: Call) -> None:
+        call.head(200, SSE)
+        for piece in pieces:
+            call.chunk(piece)
+        call.end()
+
+    return tell
+
+
+def event(**said: Any) -> bytes:
+    """Return the line of an event, without the blank line that ends it."""
+    return b"data: " + json.dumps(chunk({"text": "Hi"}, **said)).encode()
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_an_event_without_a_blank_line_at_the_end_counts(end: bytes, asynchronous: bool) -> None:
+    with FarEnd(ended(event() + b"\n\n", event(finish="STOP") + end)) as far:
+        assert read(far, asynchronous=asynchronous).text == "HiHi"
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("end", ["", "\n", "\n\n"])
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_an_error_that_stands_bare_in_a_stream_is_that_error(indent: int | None, end: str, asynchronous: bool) -> None:
+    bare = (json.dumps(BUSY, indent=indent) + end).encode()
+    with FarEnd(ended(event() + b"\n\n", bare)) as far, pytest.raises(RateLimited, match="too many") as caught:
+        read(far, asynchronous=asynchronous)
+    assert caught.value.response is not None
+    assert caught.value.response.text == "Hi"
+
+
+@pytest.mark.parametrize("left", [b"data: {", b"{", b"{" + b"x" * 200_000 + b"\n\n", b": ping\n", b"data: 1"])
+def test_what_is_left_of_a_broken_event_is_no_event(left: bytes) -> None:
+    with FarEnd(ended(event() + b"\n\n", left)) as far, pytest.raises(StreamInterrupted):
+        read(far)
+
+
 def test_an_error_in_a_list_is_that_error_in_place_of_a_stream_and_of_an_answer() -> None:
     with FarEnd(lambda call: call.answer(json.dumps([BUSY]).encode())) as far:
         backend = Google(base_url=far.url, api_key="k")
