@@ -29,6 +29,7 @@ SETTINGS = frozenset({"temperature", "top_p", "max_tokens", "stop", "reasoning",
 _INFERENCE = {"temperature": "temperature", "top_p": "topP", "max_tokens": "maxTokens"}
 _LEAST_BUDGET = 1024
 _MOST_POINTS = 4
+_LONG = "1h"
 _WORDS = ("minimal", "low", "medium", "high", "xhigh", "max")
 _TOOLS = "toolConfig"
 # Each holds one of several objects.
@@ -137,6 +138,7 @@ class _Encoding:
             if value:
                 self.body[name] = value
         self.limit_points()
+        self.order_points()
         self.body = merged(self.body, self.extra, choices=_CHOICES)
         return ConverseRequest(
             path=path_of(self.request.model, "converse-stream" if stream else "converse", backend=self.backend),
@@ -473,6 +475,19 @@ class _Encoding:
             self.losses.lose("cache", f"a request has {_MOST_POINTS} cache points at most; the first are left out")
             for blocks, block in points[:surplus]:
                 blocks[:] = [other for other in blocks if other is not block]
+
+    def order_points(self) -> None:
+        """Let no cache point last longer than one before it, in the order in which the service reads them."""
+        turns = [block for turn in self.body["messages"] for block in turn["content"]]
+        read = [*self.body.get(_TOOLS, {}).get("tools", []), *self.body.get("system", []), *turns]
+        points = [block["cachePoint"] for block in read if "cachePoint" in block]
+        last = max((at for at, point in enumerate(points) if point.get("ttl") == _LONG), default=0)
+        shorter = [point for point in points[:last] if point.get("ttl") != _LONG]
+        if shorter:
+            why = f"no cache point may last longer than those before it; those before the one for {_LONG} last as long"
+            self.losses.lose("cache", why, kind="changed")
+        for point in shorter:
+            point["ttl"] = _LONG
 
 
 def _unsigned_loop(turns: list[JSON]) -> bool:

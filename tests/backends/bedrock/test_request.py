@@ -179,6 +179,25 @@ class TestCaching:
         assert sent.body["messages"][0]["content"][-1]["cachePoint"].get("ttl") == ttl
         assert [subject for _, subject in reports(sent)] == reported
 
+    def test_no_point_lasts_longer_than_one_before_it(self) -> None:
+        book = Text(text="The book", cache=True)
+        sent = wire(Message.system(book), Message.user(book, "Who?"), tools=(LOOKUP,), cache_prompt="1h")
+        spans = [
+            block["cachePoint"].get("ttl")
+            for block in [*sent.body["system"], *sent.body["messages"][0]["content"]]
+            if "cachePoint" in block
+        ]
+        assert spans == ["1h", "1h", "1h"]
+        assert reports(sent) == [("changed", "cache")]
+
+    def test_a_shorter_span_may_follow_a_longer_one(self) -> None:
+        sent = wire(Message.user(Text(text="The book", cache="1h"), "Who?"), cache_prompt=True)
+        spans = [
+            block["cachePoint"].get("ttl") for block in sent.body["messages"][0]["content"] if "cachePoint" in block
+        ]
+        assert spans == ["1h", None]
+        assert reports(sent) == []
+
     def test_no_cache_is_no_wish(self) -> None:
         assert points(body("Hi", cache_prompt=False)) == []
 
