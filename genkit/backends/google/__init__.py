@@ -184,14 +184,6 @@ class Google(WireBackend):
         return Frames()
 
     @override
-    def rest(self, parser: Any) -> bytes:
-        return parser.rest() if isinstance(parser, Frames) else b""
-
-    @override
-    def settled(self, decoder: Any) -> bool:
-        return isinstance(decoder, answers.Decoder) and decoder.settled
-
-    @override
     def parsed(self, content: bytes, headers: Mapping[str, str], request: HttpRequest | None) -> JSON:
         return failures.listed(content) or super().parsed(content, headers, request)
 

@@ -261,7 +261,9 @@ class _Answer:
         """Take in one candidate of a chunk, or of a whole answer."""
         events: list[Event] = []
         content = candidate.get("content")
-        parts = (content.get("parts") if isinstance(content, dict) else None) or ()
+        if content is not None and not isinstance(content, dict):
+            raise TypeError(f"content is a {type(content).__name__}")
+        parts = (content.get("parts") if content else None) or ()
         # Sources belong to the last text up to here, which other parts behind it may end.
         last = max((at for at, part in enumerate(parts) if part.get("text") and not part.get("thought")), default=-1)
         cited = self._cited(candidate)

@@ -224,6 +224,11 @@ def test_pieces_of_sound_with_signatures_of_their_own_are_several_sounds() -> No
     assert [part.native for part in parts] == [SIGNED, {"thoughtSignature": "b3RoZXI="}]
 
 
+def test_a_content_that_is_none_is_a_bad_response() -> None:
+    with pytest.raises(BadResponse, match="content is a str"):
+        GEMINI.decoded(wire(), whole({"content": "Hi", "finishReason": "STOP"}), Exchange())
+
+
 def test_media_that_are_not_base64_are_a_bad_response() -> None:
     data = whole(candidate({"inlineData": {"mimeType": "image/png", "data": "*"}}))
     with pytest.raises(BadResponse):
