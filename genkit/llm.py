@@ -17,7 +17,7 @@ from typing_extensions import Unpack
 
 from .backends import Backend, load, split
 from .config import default_model
-from .errors import ConfigError, GenkitError
+from .errors import ConfigError, GenkitError, MissingExtra
 from .options import ASKING, Options, carried, check, part, separate
 from .prompts import AskDict, Asking, CallDict, Prompt
 from .streams import AsyncStream, Stream
@@ -412,7 +412,12 @@ class LLM:
 
         No model is asked, so nothing is billed. It never raises, and takes seconds at most.
         """
-        return self._core.stack.health(online=online)
+        try:
+            stack = self._core.stack
+        except GenkitError as error:
+            state: Any = "not installed" if isinstance(error, MissingExtra) else "unconfigured"
+            return Health(backend=self._core.connection.name, state=state, message=error.message)
+        return stack.health(online=online, model=self._model)
 
     # ------------------------------------------------------------ closing is optional
 

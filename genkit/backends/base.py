@@ -144,8 +144,13 @@ class Backend(abc.ABC):
         """
         return self.plan(request.model_copy(update={"on_unsupported": CHECK})).warnings
 
-    def health(self, *, online: bool = True) -> Health:  # noqa: ARG002  # for those with a far end
-        """Return whether calls can work; with `online`, the far end is asked too. Never raises; seconds at most."""
+    def health(self, *, online: bool = True, model: str | None = None) -> Health:  # noqa: ARG002
+        """Return whether calls can work. Never raises; seconds at most.
+
+        Args:
+            online: Whether the far end is asked too.
+            model: The model they would ask, for backends that can tell at no cost whether it is there.
+        """
         return Health(backend=self.name, state="ready", message="needs no configuration")
 
     def close(self) -> None:  # noqa: B027  # optional on purpose

@@ -20,9 +20,7 @@ from typing import Any, Literal
 from typing_extensions import override
 
 from ..errors import (
-    AuthenticationFailed,
     GenkitError,
-    PermissionDenied,
     StreamClosed,
     StreamInterrupted,
     Transient,
@@ -32,9 +30,10 @@ from ..media import Fetcher, by_url, held_places, show_places
 from ..transport import Abort, AsyncByteStream, ByteStream, HttpRequest, HttpResponse, Transport
 from ..transport.messages import masked, masked_bytes, masked_url
 from ..transport.sse import SSEParser
-from ..types import Done, Event, FetchPolicy, Health, Media, Plan, Request, Response, Timeouts, Timing
+from ..types import Done, Event, FetchPolicy, Health, Media, Plan, Request, Response, Timing
 from .base import Backend
 from .body import body_bytes, first_words, misshapen, parse_object, shortened
+from .health import examined
 from .signing import asign_in_time, sign_in_time
 from .translation import Decoder, Exchange, WireRequest
 
@@ -53,7 +52,6 @@ JSON = dict[str, Any]
 
 # What may stand before JSON: white space, and the byte order mark.
 _BLANK = b" \t\r\n" + codecs.BOM_UTF8
-_PROBE_TIMEOUTS = Timeouts(connect=5.0, first=10.0, total=10.0)
 
 
 class WireBackend(Backend):
@@ -162,30 +160,17 @@ class WireBackend(Backend):
         """Return a request that costs nothing and shows whether the far end takes the credential."""
         return WireRequest(path="", body={}, model="", api="", origin="", method="GET")
 
+    def probe_answers(self) -> Mapping[int, Literal["ready", "configured"]]:
+        """Return what statuses mean beside success, where they come with JSON and no credential is refused by them.
+
+        "ready" where the far end says so after a look at the credential, "configured" where it may lack the probe's
+        route; any other failure is one.
+        """
+        return {}
+
     @override
-    def health(self, *, online: bool = True) -> Health:
-        wire = self.probe()
-        address: str | None = None
-        state: Literal["ready", "configured", "unconfigured", "refused", "unreachable"] = "unconfigured"
-        try:
-            address = masked_url(self.placeholders(wire)[0])
-            if not online and self.may_wait():
-                # To find one out may take the network: a token, a role, a metadata service.
-                message = "no credential is at hand; where else one may come from is asked online only"
-                return Health(backend=self.name, state=state, message=message, address=address)
-            http, _ = sign_in_time(self, replace(wire, timeouts=_PROBE_TIMEOUTS), b"")
-            state, message = "configured", "there is a credential, or none is needed; the far end was not asked"
-            if online:
-                state = "unreachable"
-                reply = self.transport.send(replace(http, content=b"", method=wire.method), _PROBE_TIMEOUTS)
-                state, message = "ready", f"it answers (status {reply.status})"
-                if reply.status in {400, 401, 403}:
-                    failure = self.refusal(reply.status, reply.headers, reply.content, http)
-                    if isinstance(failure, AuthenticationFailed | PermissionDenied):
-                        state, message = "refused", str(failure)
-        except GenkitError as error:
-            message = error.message
-        return Health(backend=self.name, state=state, message=message, address=address)
+    def health(self, *, online: bool = True, model: str | None = None) -> Health:
+        return examined(self, online=online)
 
     # ------------------------------------------------------------ one exchange
 

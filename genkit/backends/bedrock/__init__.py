@@ -11,7 +11,7 @@ at every depth, everything else is replaced.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import SecretStr
 from typing_extensions import override
@@ -231,6 +231,10 @@ class Bedrock(WireBackend):
         # There is no such model, which the far end says after it has looked at the signature.
         path = requests.path_of(_NOBODY, "converse", backend=self.name)
         return WireRequest(path=path, body={}, model=_NOBODY, api="converse", origin=_ORIGIN)
+
+    @override
+    def probe_answers(self) -> Mapping[int, Literal["ready", "configured"]]:
+        return {400: "ready", 404: "ready"}
 
     @override
     def upload(self, part: Media, model: str) -> Media:

@@ -290,6 +290,12 @@ class OpenAI(WireBackend):
         # Azure's data plane and every compatible service list their models, too.
         return WireRequest(path="/models", body={}, model="", api="models", origin="", method="GET")
 
+    @override
+    def probe_answers(self) -> Mapping[int, Literal["ready", "configured"]]:
+        # A server that no row describes may speak of one model only.
+        place = self._connection.place(strict=False)
+        return {404: "configured", 405: "configured"} if place.service.name == "openai" and not place.home else {}
+
     # ------------------------------------------------------------ counting
 
     @override
