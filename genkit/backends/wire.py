@@ -30,7 +30,8 @@ from ..media import Fetcher, by_url, held_places, show_places
 from ..transport import Abort, AsyncByteStream, ByteStream, HttpRequest, HttpResponse, Transport
 from ..transport.messages import masked, masked_bytes, masked_url
 from ..transport.sse import SSEParser
-from ..types import Done, Event, FetchPolicy, Health, Media, Plan, Request, Response, Timing
+from ..transport.waiting import in_thread
+from ..types import Done, Event, FetchPolicy, Health, Media, Plan, Request, Response, Timeouts, Timing
 from .base import Backend
 from .body import body_bytes, first_words, misshapen, parse_object, shortened
 from .health import examined
@@ -167,6 +168,12 @@ class WireBackend(Backend):
         route; any other failure is one.
         """
         return {}
+
+    @override
+    async def aupload(self, part: Media, model: str, *, timeouts: Timeouts, retries: int) -> Media:
+        # In a thread of its own, for which neither a cancelled task nor the end of the loop waits.
+        work = functools.partial(self.upload, part, model, timeouts=timeouts, retries=retries)
+        return await in_thread(work, name="genkit-upload")
 
     @override
     def health(self, *, online: bool = True, model: str | None = None) -> Health:
