@@ -195,10 +195,12 @@ def held_places(
         check_url(url, policy)
         mark = _HELD.format(len(marks)).encode()
         marks[base64.b64encode(mark).decode()] = f"<the bytes of {shown(url)}>"
-        mime, kind = part.mime or types.of_url(url), _kind(part)
+        mime, kind = part.mime, _kind(part)
         if mime is None:
-            mime = _TYPICAL[kind]
-            why = f"the type of {shown(url)} is told by its bytes, which a plan does not fetch; {mime} is shown"
+            by_name = types.of_url(url)
+            mime = by_name or _TYPICAL[kind]
+            shows = f"{mime}, as its ending says, is shown" if by_name else f"{mime} is shown"
+            why = f"the type of {shown(url)} is told by its bytes, which a plan does not fetch; {shows}"
             notes.append(CallWarning(kind="note", subject=kind, message=why))
         return part.model_copy(update={"data": mark, "url": None, "mime": mime})
 

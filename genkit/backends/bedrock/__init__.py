@@ -11,7 +11,7 @@ at every depth, everything else is replaced.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import SecretStr
 from typing_extensions import override
@@ -21,7 +21,7 @@ from ...media import policy_of
 from ...transport import MAX_BYTES, HttpRequest, Transport
 from ...transport.eventstream import EventStreamParser
 from ...transport.messages import target_of
-from ...types import Embeddings, EmbedRequest, Features, FetchPolicy, Media, Request, Response
+from ...types import Embeddings, EmbedRequest, Features, FetchPolicy, Media, Request, Response, Timeouts
 from .. import batches
 from ..wire import Decoder, Exchange, WireBackend, WireRequest
 from . import answers, embeddings, failures
@@ -235,7 +235,11 @@ class Bedrock(WireBackend):
         return WireRequest(path=path, body={}, model=_NOBODY, api="converse", origin=_ORIGIN)
 
     @override
-    def upload(self, part: Media, model: str) -> Media:
+    def probe_answers(self) -> Mapping[int, Literal["ready", "configured"]]:
+        return {400: "ready", 404: "ready"}
+
+    @override
+    def upload(self, part: Media, model: str, *, timeouts: Timeouts, retries: int) -> Media:
         way_out = f"put the file into S3 and pass its address, as in {type(part).__name__}(url='s3://bucket/key')"
         if not self._families.of(model).s3:
             way_out = f"send the bytes inline, since {model!r} reads nothing out of S3; other models take s3:// URLs"

@@ -407,7 +407,15 @@ class Connection:
             return {"authorization": f"Bearer {what}", **shown}
         scope = f"<date>/{place.region}/bedrock/aws4_request"
         signature = f"AWS4-HMAC-SHA256 Credential=<AWS access key>/{scope}, SignedHeaders=..., Signature=<signature>"
-        return {"x-amz-date": "<time>", "authorization": signature, **shown}
+        token = {"x-amz-security-token": "<AWS session token>"} if self._has_token() else {}
+        return {"x-amz-date": "<time>", **token, "authorization": signature, **shown}
+
+    def _has_token(self) -> bool:
+        """Return whether the keys are known to be those of a session; nothing is looked up for it."""
+        keys = self._at_hand()
+        if keys is None and self._credentials is not None and not _may_block(self._credentials):
+            keys = self._frozen(self._credentials)
+        return isinstance(keys, Keys) and keys.token is not None
 
 
 class _KeysInTime(Tokens[Identity]):

@@ -25,7 +25,7 @@ from typing_extensions import override
 from ...errors import BadResponse, GenkitError, Unsupported
 from ...media import policy_of
 from ...transport import MAX_BYTES, HttpRequest, Transport
-from ...types import Embeddings, EmbedRequest, Features, FetchPolicy, Media, Request, Response
+from ...types import Embeddings, EmbedRequest, Features, FetchPolicy, Media, Request, Response, Timeouts
 from .. import batches, files
 from ..wire import Decoder, Exchange, WireBackend, WireRequest
 from . import answers, embeddings, failures
@@ -223,7 +223,7 @@ class Google(WireBackend):
         return url, {**self._connection.placeholders(), **wire.headers}
 
     @override
-    def upload(self, part: Media, model: str) -> Media:
+    def upload(self, part: Media, model: str, *, timeouts: Timeouts, retries: int) -> Media:
         if self.vendor == "vertex":
             raise Unsupported(
                 f"{self.name} has no file service: put the file into Cloud Storage and pass its address, as in "
@@ -231,7 +231,14 @@ class Google(WireBackend):
                 backend=self.name,
             )
         base, version = self._connection.files()
-        where = files.Service(self.name, base, self._connection.headers(), transport=self.transport)
+        where = files.Service(
+            self.name,
+            base,
+            self._connection.headers(),
+            transport=self.transport,
+            timeouts=timeouts,
+            retries=retries,
+        )
         return files.upload_google(part, where, api_version=version)
 
     @override

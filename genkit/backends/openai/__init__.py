@@ -27,7 +27,7 @@ from typing_extensions import override
 from ...errors import GenkitError, InvalidRequest
 from ...media import by_url, inline_bytes, policy_of
 from ...transport import MAX_BYTES, HttpRequest, Transport
-from ...types import Audio, Embeddings, EmbedRequest, Features, FetchPolicy, Image, Media, Request, Response
+from ...types import Audio, Embeddings, EmbedRequest, Features, FetchPolicy, Image, Media, Request, Response, Timeouts
 from .. import batches, files
 from ..options import check_options
 from ..services import Service
@@ -278,21 +278,29 @@ class OpenAI(WireBackend):
         return url, {**self._connection.placeholders(place), **wire.headers}
 
     @override
-    def upload(self, part: Media, model: str) -> Media:
+    def upload(self, part: Media, model: str, *, timeouts: Timeouts, retries: int) -> Media:
         place = self._connection.place()
         if not place.home:
-            return super().upload(part, model)
+            return super().upload(part, model, timeouts=timeouts, retries=retries)
         azure = place.service.rules == "deployment"
         # Azure has no "user_data" yet; files for answers go there under "assistants".
         purpose = "assistants" if azure else "vision" if isinstance(part, Image) else "user_data"
         query = dict(parse_qsl(place.query.removeprefix("?")))
-        where = files.Service(self.name, place.base, self._connection.headers(place), query, self.transport)
+        where = files.Service(
+            self.name, place.base, self._connection.headers(place), query, self.transport, timeouts, retries
+        )
         return files.upload_openai(part, where, purpose=purpose)
 
     @override
     def probe(self) -> WireRequest:
         # Azure's data plane and every compatible service list their models, too.
         return WireRequest(path="/models", body={}, model="", api="models", origin="", method="GET")
+
+    @override
+    def probe_answers(self) -> Mapping[int, Literal["ready", "configured"]]:
+        # A server that no row describes may speak of one model only.
+        place = self._connection.place(strict=False)
+        return {404: "configured", 405: "configured"} if place.service.name == "openai" and not place.home else {}
 
     # ------------------------------------------------------------ counting
 

@@ -550,6 +550,19 @@ print(plan.url, plan.headers["authorization"], plan.body, "botocore" in sys.modu
             assert "secret" not in str(plan)
         assert Bedrock(headers={"x-team": "blue"}).plan(request("Hi")).headers["x-team"] == "<headers['x-team']>"
 
+    @pytest.mark.parametrize("token", ["a-session-token", None])
+    def test_a_plan_shows_the_token_of_a_session_where_one_would_be_sent(
+        self, keys: None, monkeypatch: pytest.MonkeyPatch, token: str | None
+    ) -> None:
+        monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+        if token is not None:
+            monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+        backend = Bedrock(region="us-east-1")
+        planned = backend.plan(request("Hi")).headers
+        sent = backend.sign(backend.encode(request("Hi"), stream=False), b"{}").headers
+        assert set(planned) == set(sent)
+        assert planned.get("x-amz-security-token") == ("<AWS session token>" if token else None)
+
     def test_headers_that_authorize_replace_the_signature(self) -> None:
         backend = Bedrock(region="us-east-1", headers={"Authorization": "Bearer gateway"})
         http = backend.sign(backend.encode(request("Hi"), stream=False), b"{}")
