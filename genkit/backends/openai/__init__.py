@@ -283,7 +283,8 @@ class OpenAI(WireBackend):
         purpose = "assistants" if azure else "vision" if isinstance(part, Image) else "user_data"
         query = dict(parse_qsl(place.query.removeprefix("?")))
         where = files.Service(self.name, place.base, self._connection.headers(place), query, self.transport)
-        return files.upload_openai(part, where, purpose=purpose)
+        uploaded = files.upload_openai(part, where, purpose=purpose)
+        return uploaded.model_copy(update={"origin": self._origin(place, "files"), "native": None})
 
     @override
     def probe(self) -> WireRequest:

@@ -31,6 +31,7 @@ from ..services import Service
 from .cache import Cache
 from .calls import lose_form
 from .left import Left
+from .media import check_source
 from .models import Family
 
 __all__ = ["encode_messages", "takes_no_url"]
@@ -394,6 +395,7 @@ class _Conversation:
             raise self._lacks(kind)
         if kind not in self._family.media:
             raise self._lacks(f"{kind} for this model")
+        check_source(part, self._service, origin=self._origin)
         if not _is_inline(part) and kind not in self._service.media_urls:
             raise self._lacks(f"{kind} by URL; send its bytes")
 

@@ -30,6 +30,7 @@ from ...services import Service
 from ..cache import Cache
 from ..calls import lose_form
 from ..left import Left
+from ..media import check_source
 from ..models import Family
 
 __all__ = ["Input"]
@@ -130,10 +131,10 @@ class Input:
                 self._left.text(part)
                 return [{"type": "input_text", "text": text}]
             case Image():
-                self._check("image")
+                self._check(part, "image")
                 return [_image(part, backend=self._service.name)]
             case Document():
-                self._check("document")
+                self._check(part, "document")
                 if part.data is None and not (part.url or "").startswith("data:"):
                     self._left.name(part)
                 return [_file(part, backend=self._service.name)]
@@ -144,13 +145,14 @@ class Input:
             case _:
                 return []
 
-    def _check(self, kind: str) -> None:
+    def _check(self, part: Media, kind: str) -> None:
         """Refuse media that cannot be read there, as Chat does."""
         name = self._service.name
         if kind not in self._service.media:
             raise Unsupported(f"{name} takes no {kind} (Responses)", backend=name)
         if kind not in self._family.media:
             raise Unsupported(f"{name} takes no {kind} for this model (Responses)", backend=name)
+        check_source(part, self._service, origin=self._origin)
 
     def _result(self, part: ToolResult) -> None:
         content = [entry for piece in part.parts for entry in self._content(piece)]
