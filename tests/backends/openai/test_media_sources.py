@@ -11,8 +11,8 @@ import pytest
 from genkit import LLM
 from genkit.backends.openai import chat, responses
 from genkit.backends.services import SERVICES
-from genkit.errors import Unsupported
-from genkit.types import Document, Image, Message, ToolCall, ToolResult
+from genkit.errors import InvalidRequest, Unsupported
+from genkit.types import Audio, Document, Image, Message, ToolCall, ToolResult, Video
 from tests.backends.openai.chat_cases import request
 from tests.farend import FarEnd, answer
 
@@ -85,3 +85,86 @@ def test_what_was_uploaded_is_taken_by_both_interfaces(api: Any, model: str, mon
         plan = llm.plan(["Read.", llm.upload(known)])
     assert "file-1" in json.dumps(plan.body)
     assert plan.warnings == ()
+
+
+# ---------------------------------------------------------------- addresses
+
+
+@BOTH
+@pytest.mark.parametrize("service", ["openai", "azure", "vllm"])
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "FILE:/etc/passwd", " file://localhost/etc/passwd"])
+def test_a_file_url_is_never_sent(api: str, service: str, url: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"as in Image\('path'\)"):
+        sent(api, Image(url=url), service=service)
+
+
+@BOTH
+@pytest.mark.parametrize("service", ["openai", "azure"])
+@pytest.mark.parametrize("scheme", ["gs", "s3"])
+@pytest.mark.parametrize("kind", [Image, Document])
+def test_an_address_in_a_bucket_is_refused_with_the_way_out(api: str, service: str, scheme: str, kind: Any) -> None:
+    part = kind(url=f"{scheme}://bucket/it")
+    with pytest.raises(Unsupported, match=r"send (the|its) bytes"):
+        sent(api, part, service=service)
+
+
+def test_a_url_without_a_scheme_is_refused() -> None:
+    with pytest.raises(Unsupported, match="reads no URLs without a scheme"):
+        sent("responses", Image(url="cat.png"))
+
+
+@BOTH
+def test_a_compatible_server_is_handed_the_address_of_a_bucket(api: str) -> None:
+    assert "gs://bucket/cat.png" in sent(api, Image(url="gs://bucket/cat.png"), service="vllm")
+
+
+@BOTH
+@pytest.mark.parametrize("url", ["https://example.com/cat", "HTTP://example.com/cat", "data:image/png;base64,eA=="])
+def test_an_address_that_the_vendor_reads_is_sent_as_it_is(api: str, url: str) -> None:
+    assert url in sent(api, Image(url=url))
+
+
+# ---------------------------------------------------------------- kinds
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "part",
+    [
+        Image(data=PDF),
+        Image(data=PDF, mime="application/pdf"),
+        Image(url="data:application/pdf;base64,eA=="),
+        Image(url="https://example.com/a", mime="Application/PDF"),
+    ],
+    ids=["by its bytes", "by its type", "by its data URL", "by the type of its URL"],
+)
+def test_an_image_that_is_a_pdf_is_refused_with_the_right_word(api: str, part: Image) -> None:
+    with pytest.raises(InvalidRequest, match=r"write Document\(\.\.\.\) instead of Image"):
+        sent(api, part)
+
+
+def test_a_sound_that_is_a_film_is_refused_with_the_right_word() -> None:
+    part = Audio(data=b"x", mime="video/quicktime")
+    with pytest.raises(InvalidRequest, match=r"write Video\(\.\.\.\) instead of Audio"):
+        sent("chat", part, service="vllm")
+
+
+@BOTH
+@pytest.mark.parametrize("kind", [Image, Document])
+def test_media_without_a_byte_are_refused(api: str, kind: Any) -> None:
+    with pytest.raises(InvalidRequest, match="it has no bytes"):
+        sent(api, kind(data=b"", mime="image/png" if kind is Image else "application/pdf"))
+
+
+# ---------------------------------------------------------------- films
+
+
+def test_a_film_is_refused_on_responses_with_an_advice_that_helps() -> None:
+    with pytest.raises(Unsupported, match="send frames of it as images") as caught:
+        sent("responses", Video(data=b"x", mime="video/mp4"))
+    assert "audio" not in caught.value.message
+
+
+def test_a_sound_is_refused_on_responses_with_the_interface_that_reads_it() -> None:
+    with pytest.raises(Unsupported, match='api="chat" reads audio'):
+        sent("responses", Audio(data=b"x", mime="audio/wav"))

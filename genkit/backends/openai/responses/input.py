@@ -138,9 +138,12 @@ class Input:
                 if part.data is None and not (part.url or "").startswith("data:"):
                     self._left.name(part)
                 return [_file(part, backend=self._service.name)]
-            case Audio() | Video():
+            case Audio():
                 why = 'this interface does not read it; api="chat" reads audio with the models that hear'
-                self._losses.lose(part.kind, why, guarantee=True)
+                self._losses.lose("audio", why, guarantee=True)
+                return []
+            case Video():
+                self._losses.lose("video", "no interface reads it; send frames of it as images", guarantee=True)
                 return []
             case _:
                 return []
