@@ -57,7 +57,7 @@ def test_a_document_becomes_a_part_with_an_id(monkeypatch: pytest.MonkeyPatch) -
     with FarEnd(answer(json.dumps(FILE).encode())) as far:
         part = home(far, monkeypatch, organization="org-1").upload(Document(PDF, name="a.pdf", cache=True))
         asked = far.requests[0]
-    assert part == Document(file_id="file-1", mime="application/pdf", name="a.pdf", cache=True)
+    assert part == Document(file_id="file-1", mime="application/pdf", name="a.pdf", cache=True, origin="openai/files")
     assert (asked.method, asked.target) == ("POST", "/files")
     assert asked.headers["authorization"] == "Bearer sk-1"
     assert asked.headers["openai-organization"] == "org-1"

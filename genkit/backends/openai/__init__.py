@@ -289,7 +289,8 @@ class OpenAI(WireBackend):
         where = files.Service(
             self.name, place.base, self._connection.headers(place), query, self.transport, timeouts, retries
         )
-        return files.upload_openai(part, where, purpose=purpose)
+        uploaded = files.upload_openai(part, where, purpose=purpose)
+        return uploaded.model_copy(update={"origin": self._origin(place, "files"), "native": None})
 
     @override
     def probe(self) -> WireRequest:
