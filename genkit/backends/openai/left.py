@@ -55,7 +55,8 @@ class Left:
     def settle(self) -> None:
         """Report all that was counted."""
         for (subject, why, kind), count in self._found.items():
-            self._losses.lose(subject, f"{why} ({count} part{'s' if count > 1 else ''})", kind=kind)
+            unit = "turn" if subject == "message" else "part"
+            self._losses.lose(subject, f"{why} ({count} {unit}{'s' if count > 1 else ''})", kind=kind)
 
 
 def _all(messages: Sequence[Message]) -> Iterator[Part]:
