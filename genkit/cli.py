@@ -97,7 +97,7 @@ def plan(
     with _failures():
         asked = _prompt(prompt)
         found = LLM(_model(model), **_settings(setting or [])).plan(asked, stream=stream, system=system)
-        print(json.dumps(found.model_dump(mode="json", exclude={"warnings"}), indent=2, ensure_ascii=False))
+        print(json.dumps(found.model_dump(mode="json"), indent=2, ensure_ascii=False))
         for warning in found.warnings:
             _say(f"genkit: {warning}")
 

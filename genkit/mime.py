@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["certain", "contradiction", "ending_of", "of_bytes", "of_name", "of_url", "plain", "told"]
+__all__ = ["certain", "contradiction", "ending_of", "is_certain", "of_bytes", "of_name", "of_url", "plain", "told"]
 
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -144,6 +144,11 @@ def certain(data: bytes) -> str | None:
     """Return the media type of bytes that nothing but a file of that type begins with, or None."""
     found = of_bytes(data)
     return found if found in _CERTAIN else None
+
+
+def is_certain(mime: str | None) -> bool:
+    """Return whether all files of a media type begin with bytes that tell it."""
+    return mime in _CERTAIN
 
 
 def contradiction(mime: str, data: bytes) -> str | None:

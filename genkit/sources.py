@@ -105,7 +105,7 @@ def fields_of(kind: str, source: Source, given: dict[str, Any]) -> dict[str, Any
         if not source:
             raise ConfigError(f"{kind}('') names no file; pass a path, bytes or a URL")
     elif isinstance(source, os.PathLike):
-        path = Path(source)
+        path = Path(os.fsdecode(source))
     else:
         raise ConfigError(
             f"{kind} takes a path, bytes or a URL, not {type(source).__name__}; of an open file pass its read()"
@@ -150,11 +150,25 @@ def _of_bytes(kind: str, data: bytes, given: dict[str, Any], *, where: str) -> d
     if mime is not None and (certain := types.contradiction(mime, data)):
         raise ConfigError(f"{where} for {kind} is {certain}, not {mime}: correct mime= or leave it out")
     found = fitting(kind, types.certain(data))
+    if mime is not None and (other := _elsewhere(kind, mime)):
+        raise ConfigError(f"{where} for {kind} is said to be {mime}: write {other}(...) instead of {kind}(...)")
     if mime is None and found and not found.startswith(_FAMILIES.get(kind, "")):
-        other = next((name for name, word in _FAMILIES.items() if found.startswith(word)), "Document")
+        other = _kind_of(found)
         raise ConfigError(f"{where} for {kind} is {found}: write {other}(...) instead of {kind}(...)")
     mime = mime or fitting(kind, types.told(data, given.get("name")))
     return {**given, "data": data, **({"mime": mime} if mime else {})}
+
+
+def _elsewhere(kind: str, mime: str) -> str | None:
+    """Return the kind of media that a type certainly is of, where that is another one than `kind`."""
+    bare = fitting(kind, types.plain(mime)) or ""
+    if bare.startswith(_FAMILIES.get(kind, "")) or types.ending_of(bare) is None:
+        return None
+    return _kind_of(bare)
+
+
+def _kind_of(mime: str) -> str:
+    return next((name for name, word in _FAMILIES.items() if mime.startswith(word)), "Document")
 
 
 def fitting(kind: str, mime: str | None) -> str | None:
@@ -199,11 +213,13 @@ def _file_url(kind: str, url: str) -> str:
     parts = urlsplit(url)
     if parts.netloc not in ("", "localhost"):
         raise ConfigError(f"{kind}({_short(url)}): a file:// URL of another machine; write file:///path")
+    if parts.query or parts.fragment:
+        raise ConfigError(f"{kind}({_short(url)}): a file has no query; in its name write ? as %3F and # as %23")
     return unquote(parts.path)
 
 
 def _short(source: object) -> str:
     if isinstance(source, bytes | bytearray | memoryview):
         return "bytes"
-    text = os.fspath(source) if isinstance(source, os.PathLike) else str(source)
+    text = os.fsdecode(source) if isinstance(source, os.PathLike) else str(source)
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")

@@ -392,6 +392,7 @@ class FetchPolicy(Value):
         allow_private: Also loopback and private addresses, on any port. Addresses of cloud metadata never.
         redirects: How many redirects are followed, each checked anew.
         max_bytes: Largest file.
+        max_total_bytes: Most that is fetched for one call. What is under way when it is reached may be beyond it.
         timeout: Seconds for one file, redirects included.
         through_proxy: Also where a proxy leads to the host. It looks the name up by itself, so that only its own rules
             keep it away from private addresses.
@@ -403,6 +404,7 @@ class FetchPolicy(Value):
     allow_private: bool = False
     redirects: int = Field(default=0, ge=0, le=3)
     max_bytes: int = Field(default=50_000_000, ge=1)
+    max_total_bytes: int = Field(default=200_000_000, ge=1)
     timeout: float = Field(default=20.0, gt=0)
     through_proxy: bool = False
 

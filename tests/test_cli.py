@@ -54,6 +54,12 @@ def test_json_is_the_whole_response_on_one_line() -> None:
     assert json.loads(done.stdout)["backend"] == "mock"
 
 
+def test_a_plan_has_its_warnings_in_the_json_and_on_standard_error() -> None:
+    done = genkit("plan", "hi", "-m", "openai:gpt-5", "--set", "temperature=0")
+    assert (done.returncode, "temperature" in done.stderr) == (0, True)
+    assert [item["subject"] for item in json.loads(done.stdout)["warnings"]] == ["temperature"]
+
+
 def test_without_streaming_the_answer_is_the_same() -> None:
     assert genkit("run", "a b c", "-m", "mock:", "--no-stream").stdout == genkit("run", "a b c", "-m", "mock:").stdout
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import socket
 import ssl
@@ -307,6 +308,36 @@ def test_a_gzip_bomb_is_not_unpacked(fetch: Fetch) -> None:
         assert far.requests[0].headers["accept-encoding"] == "identity"
 
 
+def test_gzip_that_holds_nothing_is_cut_at_the_limit_too(fetch: Fetch) -> None:
+    def script(call: Call) -> None:
+        call.head(200, {"content-encoding": "gzip"})
+        call.drip(gzip.compress(b"") * 100, every=0)
+
+    started = time.monotonic()
+    with FarEnd(script) as far, pytest.raises(InvalidRequest, match=r"more than FetchPolicy\(max_bytes=1000\)"):
+        fetch(Image(url=f"{far.url}/a"), SMALL)
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("engine", ["sync", "async"])
+@pytest.mark.parametrize("fits", [True, False])
+def test_all_files_of_a_call_have_a_limit_together(engine: str, fits: bool) -> None:
+    async def main(fetcher: Fetcher) -> None:
+        try:
+            await fetcher.afill(asked, parts)
+        finally:
+            await fetcher.aclose()
+
+    with FarEnd(answer(PNG)) as far:
+        parts: list[Any] = [Image(url=f"{far.url}/{i}") for i in range(6)]
+        asked = Request(model="m", messages=(Message.user(*parts),))
+        policy = FetchPolicy(allow_private=True, max_total_bytes=(6 if fits else 5) * len(PNG))
+        fetcher = Fetcher(Transport(trust_env=False), policy)
+        with contextlib.nullcontext() if fits else pytest.raises(InvalidRequest, match="max_total_bytes"):
+            fetcher.fill(asked, parts) if engine == "sync" else asyncio.run(main(fetcher))
+        fetcher.close()
+
+
 def test_a_file_of_just_the_limit_is_taken(fetch: Fetch) -> None:
     with FarEnd(answer(PNG)) as far:
         assert fetch(Image(url=f"{far.url}/a"), FetchPolicy(allow_private=True, max_bytes=len(PNG))).data == PNG
@@ -325,6 +356,7 @@ def test_a_slow_file_ends_at_the_time_limit(fetch: Fetch, drips: bool) -> None:
         assert far.hung_up.wait(5)
     assert time.monotonic() - started < 5
     assert "secret" not in str(caught.value)
+    assert caught.value.message.endswith("within FetchPolicy(timeout=0.2); raise that, or pass the bytes")
 
 
 def test_redirects_share_one_time_limit(fetch: Fetch) -> None:
@@ -410,6 +442,8 @@ def test_what_is_not_http_is_an_error(fetch: Fetch) -> None:
         (Document, "/cars.txt", b"BMW and others", "", "text/plain"),
         (Document, "/cars", b"BMW and others", "text/csv", "text/csv"),
         (Image, "/a", b"?", "", None),
+        (Image, "/a.svg", b"<!-- made by hand --><svg/>", "text/plain", "image/svg+xml"),
+        (Document, "/a.pdf", b"junk before %PDF", "text/plain", "application/pdf"),
     ],
 )
 def test_the_type_is_told_by_bytes_then_the_far_end_then_the_ending(
@@ -428,6 +462,9 @@ def test_the_type_is_told_by_bytes_then_the_far_end_then_the_ending(
         (Video, "/a", HTML, "video/mp4", "HTML page"),
         (Image, "/a.png", PDF, "image/png", "application/pdf, and an image was expected"),
         (Audio, "/a.mp3", PNG, "audio/mpeg", "image/png, and an audio was expected"),
+        (Image, "/a.png", b"<!-- a -->\n<!-- b --> <html>", "image/png", "HTML page"),
+        (Document, "/a.pdf", b"<!-- " + b"a" * 1000 + b" --><!doctype html>", "application/pdf", "HTML page"),
+        (Image, "/a.png", b"Not found", "text/plain", "text/plain, and an image was expected"),
         (Image, "/a", b"Not found", "text/plain", "text/plain, and an image was expected"),
         (Image, "/a", b"{}", "application/json", "application/json, and an image was expected"),
     ],

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 import genkit.sources
-from genkit import Audio, Document, Image, Message, ToolResult, Video
-from genkit.errors import ConfigError
+from genkit import LLM, Audio, Document, Image, Message, ToolResult, Video
+from genkit.errors import ConfigError, InvalidRequest
 from genkit.types import Part
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"
@@ -161,6 +161,10 @@ def test_a_missing_file_is_an_error_that_says_where_it_was_sought(kind: Any, tmp
         ("ftp://x.example/a", r"ftp:// .* write Image\(url="),
         ("file://elsewhere/a", "of another machine"),
         (os.devnull, "device or pipe"),
+        ("file:///a.jpg?x=1", "a file has no query"),
+        ("file:///a.jpg#x", "a file has no query"),
+        ("data:application/pdf;base64,JVBERi0=", r"application/pdf: write Document\("),
+        ("data:audio/mpeg,x", r"audio/mpeg: write Audio\("),
         (3, "not int"),
         (PDF, r"application/pdf: write Document\("),
         (b"fLaC", r"audio/flac: write Audio\("),
@@ -170,6 +174,34 @@ def test_a_source_that_cannot_be_used_is_an_error_that_says_why(source: Any, why
     with pytest.raises(ConfigError, match=why) as caught:
         Image(source)
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "mime", "right"),
+    [
+        (Image, PDF, "application/pdf", "Document"),
+        (Audio, b"x", "image/png", "Image"),
+        (Video, b"x", "text/plain", "Doc"),
+    ],
+)
+def test_a_type_of_another_kind_of_media_is_an_error(kind: Any, data: bytes, mime: str, right: str) -> None:
+    with pytest.raises(ConfigError, match=rf"is said to be {mime}: write {right}"):
+        kind(data, mime=mime)
+
+
+@pytest.mark.parametrize("model", ["openai:gpt-4o", "google:gemini-2.5-flash", "bedrock:amazon.nova-lite-v1:0"])
+def test_empty_data_out_of_json_are_not_sent(model: str) -> None:
+    empty = Image.model_validate({"data": "", "mime": "image/png"})
+    with pytest.raises(InvalidRequest, match=r"are empty|has no bytes|is empty"):
+        LLM(model).plan(["?", empty])
+
+
+def test_a_path_may_be_made_of_bytes(cat: Path) -> None:
+    class Bytes:
+        def __fspath__(self) -> bytes:
+            return os.fsencode(cat)
+
+    assert Image(Bytes()) == Image(cat)  # type: ignore[arg-type]
 
 
 def test_a_directory_is_an_error(tmp_path: Path) -> None:

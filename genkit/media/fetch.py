@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -152,12 +153,20 @@ def _first_failure(futures: Sequence[Future[Fetched]], done: set[Future[Fetched]
 
 
 class _Limits:
-    """The time of one call: what is left of its total, and of each file's own limit."""
+    """The time and the size of one call: what is left of its totals, and of each file's own time."""
 
     def __init__(self, timeouts: Timeouts, policy: FetchPolicy) -> None:
         self._timeouts = timeouts
         self._file_s = policy.timeout
         self._started = time.monotonic()
+        self._room = policy.max_total_bytes
+        self._lock = threading.Lock()
+
+    def takes(self, size: int) -> bool:
+        """Count a file that is there; return whether it was within the size of the call."""
+        with self._lock:
+            self._room -= size
+            return self._room >= 0
 
     def left(self) -> float:
         """Return the seconds left of the call; infinite without a limit.
@@ -237,6 +246,9 @@ class _Visit:
         """
         if not data:
             raise unusable(self._asked, "it is empty")
+        if not self._limits.takes(len(data)):
+            limit = f"FetchPolicy(max_total_bytes={self._policy.max_total_bytes})"
+            raise refusal(self._asked, f"with it, the media of this call have more bytes than {limit}")
         return Fetched(data, self._said)
 
     def _redirect(self, location: str) -> None:
@@ -265,7 +277,9 @@ class _Visit:
         if isinstance(error, Timeout):
             self._limits.left()
             limit = f"FetchPolicy(timeout={self._policy.timeout:g})"
-            return Timeout(f"{where} within {limit}: {error.message}", phase="first")
+            # The transport's advice is about the time limits of the call, of which only this one is used here.
+            why = f": {error.message}" if error.phase == "connect" else "; raise that, or pass the bytes"
+            return Timeout(f"{where} within {limit}{why}", phase="first")
         if isinstance(error, BadResponse) and "exceeds the limit" in error.message:
             return self._too_large("it is larger")
         return type(error)(f"{where}: {error.message}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,8 @@ _FAMILIES = {"image": "image/", "audio": "audio/", "video": "video/"}
 _VAGUE = frozenset({"application/octet-stream", "binary/octet-stream", "application/x-download"})
 _TYPICAL = {"image": "image/jpeg", "audio": "audio/mpeg", "video": "video/mp4", "document": "application/pdf"}
 _PAGE = (b"<!doctype html", b"<html", b"<head")
+_COMMENTS = re.compile(rb"(\s*<!--.*?-->\s*)+", re.DOTALL)
+_LOOKED_AT = 4096
 # A multiple of three bytes, so that their base64 stands whole and unpadded in whatever a backend makes of them.
 _HELD = "<genkit keeps this place {:07d}>"
 
@@ -78,9 +81,11 @@ def media_type(part: Media, *, backend: str) -> str:
     """Return the type of media given by value: as said, else by the bytes or the name.
 
     Raises:
-        InvalidRequest: If nothing tells, or if the bytes certainly are of another type than is said.
+        InvalidRequest: If nothing tells, if the bytes certainly are of another type than is said, or if there are none.
     """
     data, kind = part.data or b"", type(part).__name__
+    if not data:
+        raise InvalidRequest(f"the data of this {kind} are empty: there is nothing to send", backend=backend)
     if part.mime:
         if (certain := types.contradiction(part.mime, data)) is not None:
             raise InvalidRequest(f"the bytes of this {kind} are {certain}, not {part.mime}", backend=backend)
@@ -183,7 +188,9 @@ def _told(kind: str, url: str, file: Fetched) -> str | None:
     by_name = types.of_url(url)
     textual = (said or "").startswith("text/") or (by_name or "").startswith("text/")
     by_bytes = types.certain(file.data) if textual else types.of_bytes(file.data)
-    # Servers call what they do not know plain text.
+    # Servers call what they do not know plain text; of this, the ending's type would be known by its bytes.
+    if said == "text/plain" and by_bytes is None and kind != "document" and types.is_certain(by_name):
+        return said
     return fitting(kind.title(), by_bytes) or (said if said != "text/plain" else None) or by_name or said
 
 
@@ -193,7 +200,8 @@ def _kind(part: Media) -> str:
 
 
 def _is_page(file: Fetched) -> bool:
-    start = file.data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    start = file.data[:_LOOKED_AT].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    start = _COMMENTS.sub(b"", start, count=1) if start.startswith(b"<!--") else start
     return start.startswith(_PAGE) or (file.said == "text/html" and types.of_bytes(file.data) is None)
 
 

@@ -1,7 +1,8 @@
 """What is left to do when a stream is dropped without being closed.
 
 A finaliser may run anywhere: in any thread, between any two lines, and so inside a lock that its own work would wait
-for. It does nothing itself but hand that work to a thread, which is made for it and ends with it.
+for. It does nothing itself but hand that work to a thread, which is made for it and ends with it. There may be a few of
+them, so that a piece of work that blocks does not keep the others waiting.
 """
 
 from __future__ import annotations
@@ -11,42 +12,50 @@ import atexit
 import os
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 
 __all__ = ["later"]
 
 _LAST_WAIT_S = 2.0
+_THREADS = 8
 
 _pending: deque[Callable[[], object]] = deque()
-_busy = threading.Lock()
+# One for each thread; not a semaphore, which takes a lock of its own that a finaliser may stand in.
+_busy = [threading.Lock() for _ in range(_THREADS)]
 
 
 def later(work: Callable[[], object]) -> None:
     """Do `work` soon, in another thread. Never blocks and never raises, so that a finaliser may call it."""
     _pending.append(work)
-    # Whoever holds the lock looks at the queue once more after letting it go, so nothing is left lying there.
-    if _busy.acquire(blocking=False):
-        try:
-            # Not Thread.start, which waits for the thread to run.
-            _thread.start_new_thread(_work, ())
-        except RuntimeError:  # no thread can be had now: the next one dropped, or the end of the program, tries again
-            _busy.release()
+    # Whoever holds a lock looks at the queue once more after letting it go, so nothing is left lying there.
+    for lock in _busy:
+        if lock.acquire(blocking=False):
+            try:
+                # Not Thread.start, which waits for the thread to run.
+                _thread.start_new_thread(_work, (lock,))
+            except RuntimeError:  # no thread can be had now: the next one dropped, or the program's end, tries again
+                lock.release()
+            return
 
 
-def _work() -> None:
+def _work(lock: threading.Lock) -> None:
     while True:
         try:
             _drain()
         finally:
-            _busy.release()
-        if not (_pending and _busy.acquire(blocking=False)):
+            lock.release()
+        if not (_pending and lock.acquire(blocking=False)):
             return
 
 
 def _drain() -> None:
-    while _pending:
-        work = _pending.popleft()
+    while True:
+        try:
+            work = _pending.popleft()
+        except IndexError:  # another thread was faster
+            return
         try:
             work()
         except BaseException:  # noqa: BLE001  # nobody is there to catch it; shown as any thread's failure is
@@ -56,17 +65,17 @@ def _drain() -> None:
 
 
 def _finish() -> None:
-    """Do what is still to be done when the program ends."""
-    if _busy.acquire(timeout=_LAST_WAIT_S):
-        try:
-            _drain()
-        finally:
-            _busy.release()
+    """Do what is still to be done when the program ends, and wait a moment for what others do."""
+    _drain()
+    until = time.monotonic() + _LAST_WAIT_S
+    for lock in _busy:
+        if lock.acquire(timeout=max(0.0, until - time.monotonic())):
+            lock.release()
 
 
 def _after_fork() -> None:
-    global _busy  # noqa: PLW0603  # a thread of the parent may hold it, and does the parent's work
-    _busy = threading.Lock()
+    # Threads of the parent may hold them, and do the parent's work.
+    _busy[:] = [threading.Lock() for _ in range(_THREADS)]
     _pending.clear()
 
 

@@ -16,12 +16,13 @@ __all__ = ["Abort", "AsyncByteStream", "Body", "ByteStream"]
 
 _FINISH_SECONDS = 0.1
 _FINISH_BYTES = 65_536
+_OVERHEAD_BYTES = 65_536
 
 
 class Body:
     """Undoes the content-encoding of one body and counts its bytes."""
 
-    __slots__ = ("_decoder", "_encoding", "_head", "_left", "_limit", "where")
+    __slots__ = ("_decoder", "_encoding", "_head", "_left", "_limit", "_raw_left", "where")
 
     def __init__(self, headers: Mapping[str, str], *, max_bytes: int, where: str) -> None:
         encoding = headers.get("content-encoding", "").strip().lower()
@@ -34,6 +35,8 @@ class Body:
         self.where = where
         self._encoding = "" if encoding == "identity" else encoding
         self._limit = self._left = max_bytes
+        # An encoding may be a little longer than what it holds; one that is all length and holds nothing must end, too.
+        self._raw_left = max_bytes + max_bytes // 64 + _OVERHEAD_BYTES
         self._head = b""
         self._decoder: zlib._Decompress | None = None
 
@@ -45,7 +48,8 @@ class Body:
         """
         data = self._decode(raw) if self._encoding else raw
         self._left -= len(data)
-        if self._left < 0:
+        self._raw_left -= len(raw)
+        if min(self._left, self._raw_left) < 0:
             raise BadResponse(
                 f"the answer of {self.where} exceeds the limit of {self._limit} bytes: "
                 "raise max_bytes if it is meant to be that large",

@@ -257,3 +257,29 @@ def test_the_end_of_the_program_does_what_is_left(monkeypatch: pytest.MonkeyPatc
     dropped.later(lambda: done.append(1))
     dropped._finish()
     assert done == [1]
+
+
+def test_a_piece_of_work_that_blocks_does_not_keep_others_waiting() -> None:
+    gate, done = threading.Event(), threading.Event()
+    try:
+        dropped.later(lambda: gate.wait(30))
+        dropped.later(done.set)
+        assert done.wait(5)
+    finally:
+        gate.set()
+
+
+def test_whatever_blocks_when_the_program_ends_the_rest_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dropped, "_LAST_WAIT_S", 0.1)
+    gate, done = threading.Event(), threading.Event()
+    try:
+        for _ in range(50):
+            dropped.later(lambda: gate.wait(30))
+        until(lambda: all(lock.locked() for lock in dropped._busy))
+        dropped._pending.clear()
+        dropped.later(done.set)
+        assert not done.is_set()
+        dropped._finish()
+        assert done.is_set()
+    finally:
+        gate.set()

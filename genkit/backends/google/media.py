@@ -66,7 +66,7 @@ class Shelf:
 
         Raises:
             Unsupported: If the model does not read it, or not from there.
-            InvalidRequest: If its type is unknown, or there is too much of it.
+            InvalidRequest: If its type is unknown, or there is too much of it or none.
         """
         kind: str = media.kind  # type: ignore[attr-defined]  # every subclass has a kind
         if kind not in self.family.media:
