@@ -94,7 +94,7 @@ class WireBackend(Backend):
         return headers.get("x-request-id")
 
     def parser(self) -> Any:
-        """Return the framing of its streams: `feed(bytes)` gives frames, `rest()`, if any, what to feed it at the end."""
+        """Return the framing of its streams: `feed(bytes)` gives frames, `rest()`, if any, what to feed it last."""
         return SSEParser()
 
     def parsed(self, content: bytes, headers: Mapping[str, str], request: HttpRequest | None) -> JSON:
