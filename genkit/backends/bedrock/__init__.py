@@ -10,8 +10,8 @@ at every depth, everything else is replaced.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import SecretStr
 from typing_extensions import override
@@ -21,14 +21,14 @@ from ...media import policy_of
 from ...transport import MAX_BYTES, HttpRequest, Transport
 from ...transport.eventstream import EventStreamParser
 from ...transport.messages import target_of
-from ...types import Embeddings, EmbedRequest, Features, FetchPolicy, Media, Request, Response
-from ..together import together
+from ...types import Embeddings, EmbedRequest, Features, FetchPolicy, Media, Request, Response, Timeouts
+from .. import batches
 from ..wire import Decoder, Exchange, WireBackend, WireRequest
 from . import answers, embeddings, failures
 from . import request as requests
 from .connection import Connection, Identity, Place
 from .models import Families, base_model
-from .signing import Signer
+from .signing import Signer, signed_at
 
 if TYPE_CHECKING:
     import os
@@ -42,7 +42,6 @@ _ORIGIN = "bedrock/converse"
 _NOBODY = "none"
 # AWS allows five minutes; a signature that is refused within less has another fault.
 _SKEW_S = 60.0
-_UNDER_WAY_S = 10.0
 _COUNTED = ("messages", "system", "toolConfig", "additionalModelRequestFields")
 _HEADERS = {"content-type": "application/json", "user-agent": "genkit-llm"}
 
@@ -57,8 +56,8 @@ class Bedrock(WireBackend):
         session: A session of boto3 or botocore.
         client: A boto3 client of bedrock-runtime: its endpoint, region and credentials are used; nothing is sent
             through it.
-        api_key: A Bedrock API key, or a function that returns the current one. Else AWS_BEARER_TOKEN_BEDROCK is read,
-            before all other credentials.
+        api_key: A Bedrock API key, or a function that returns the current one; it may be asynchronous for the
+            a-methods. Else AWS_BEARER_TOKEN_BEDROCK is read, before all other credentials.
         base_url: Another endpoint than the region's.
         http_client: A client of `httpx` or `httpx2` to send through.
         proxy: A proxy for every host; see `Transport`.
@@ -81,7 +80,7 @@ class Bedrock(WireBackend):
         profile: str | None = None,
         session: object | None = None,
         client: object | None = None,
-        api_key: str | SecretStr | Callable[[], str] | None = None,
+        api_key: str | SecretStr | Callable[[], str | Awaitable[str]] | None = None,
         base_url: str | None = None,
         http_client: object | None = None,
         proxy: str | None = None,
@@ -96,7 +95,6 @@ class Bedrock(WireBackend):
         self.fetch = policy_of(fetch, backend=name)
         self._families = Families(families, backend=name)
         self._signer = Signer()
-        self._corrected = 0.0
         self._connection = Connection(
             name,
             region=region,
@@ -159,21 +157,20 @@ class Bedrock(WireBackend):
 
     @override
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> GenkitError:
-        error = failures.failure(status, headers, body, backend=self.name)
-        return self._skewed(error, headers) if failures.is_skew(error) else error
+        return failures.failure(status, headers, body, backend=self.name)
 
-    def _skewed(self, error: GenkitError, headers: Mapping[str, str]) -> GenkitError:
+    @override
+    def refusal(self, status: int, headers: Mapping[str, str], body: bytes, http: HttpRequest) -> GenkitError:
+        error = super().refusal(status, headers, body, http)
+        return self._skewed(error, headers, http) if failures.is_skew(error) else error
+
+    def _skewed(self, error: GenkitError, headers: Mapping[str, str], http: HttpRequest) -> GenkitError:
         """Set the clock by the far end's, if that explains the error: then the same request works now."""
-        theirs = failures.server_time(headers)
-        if theirs is None:
+        theirs, signed = failures.server_time(headers), signed_at(http.headers)
+        if theirs is None or signed is None or abs(theirs - signed) < _SKEW_S:
             return error
-        now = self._signer.clock()
-        ahead = theirs - now
-        if abs(ahead - self._signer.offset) >= _SKEW_S:
-            self._signer.offset, self._corrected = ahead, now
-        # Requests that were under way when the clock was set are refused for the same reason.
-        elif abs(ahead) < _SKEW_S or abs(now - self._corrected) > _UNDER_WAY_S:
-            return error
+        ahead = theirs - self._signer.clock()
+        self._signer.offset = ahead
         side = "behind" if ahead > 0 else "ahead of"
         return failures.ClockSkew(
             f"{error.message} (this machine's clock is {abs(ahead):.0f} s {side} AWS's; further requests allow for "
@@ -202,6 +199,10 @@ class Bedrock(WireBackend):
         return self._connection.may_wait()
 
     @override
+    def renews(self, request: HttpRequest, error: GenkitError) -> bool:
+        return self._connection.renews(error.code)
+
+    @override
     async def asign(self, wire: WireRequest, content: bytes) -> HttpRequest:
         place = await self._connection.aplace(wire.model)
         identity = "" if self._connection.authorized() else await self._connection.aidentity()
@@ -209,6 +210,7 @@ class Bedrock(WireBackend):
 
     def _http(self, wire: WireRequest, content: bytes, place: Place, identity: Identity) -> HttpRequest:
         url = f"{place.base}{wire.path}"
+        self._connection.watch(place)
         headers = {**_HEADERS, **self._connection.headers, **wire.headers}
         if isinstance(identity, str):
             if identity:
@@ -233,7 +235,11 @@ class Bedrock(WireBackend):
         return WireRequest(path=path, body={}, model=_NOBODY, api="converse", origin=_ORIGIN)
 
     @override
-    def upload(self, part: Media, model: str) -> Media:
+    def probe_answers(self) -> Mapping[int, Literal["ready", "configured"]]:
+        return {400: "ready", 404: "ready"}
+
+    @override
+    def upload(self, part: Media, model: str, *, timeouts: Timeouts, retries: int) -> Media:
         way_out = f"put the file into S3 and pass its address, as in {type(part).__name__}(url='s3://bucket/key')"
         if not self._families.of(model).s3:
             way_out = f"send the bytes inline, since {model!r} reads nothing out of S3; other models take s3:// URLs"
@@ -244,15 +250,12 @@ class Bedrock(WireBackend):
     @override
     def embed(self, request: EmbedRequest) -> Embeddings:
         wires = embeddings.encode(request, backend=self.name)
-        return self.measured(request, embeddings.join([self._vectors(wire, *self.exchange(wire)) for wire in wires]))
+        return self.measured(request, embeddings.join(batches.embedded(self, wires, self._vectors)))
 
     @override
     async def aembed(self, request: EmbedRequest) -> Embeddings:
-        found = embeddings.join(await together(self._avectors, embeddings.encode(request, backend=self.name)))
-        return self.measured(request, found)
-
-    async def _avectors(self, wire: WireRequest) -> Embeddings:
-        return self._vectors(wire, *await self.aexchange(wire))
+        wires = embeddings.encode(request, backend=self.name)
+        return self.measured(request, embeddings.join(await batches.aembedded(self, wires, self._vectors)))
 
     def _vectors(self, wire: WireRequest, data: JSON, exchange: Exchange) -> Embeddings:
         return embeddings.decode(wire, data, exchange, backend=self.name)

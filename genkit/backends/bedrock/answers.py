@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, TypeGuard
 
 from pydantic_core import from_json
 
-from ...errors import BadResponse
+from ...errors import BadResponse, GenkitError
 from ...events import Block, Blocks, dump_json, load_json
 from ...types import (
     Audio,
@@ -26,9 +26,11 @@ from ...types import (
     ToolCall,
     Usage,
 )
+from ..body import misshapen
 from ..wire import Exchange
 from . import failures
 from .media import MIMES
+from .messages import MAKER
 from .request import ANSWER_TOOL, ConverseRequest
 
 __all__ = ["Decoder", "decode", "usage"]
@@ -51,6 +53,7 @@ _FINISH: dict[str, Finish] = {
 _KNOWN_BLOCKS = frozenset({"toolResult", "guardContent", "searchResult", "cachePoint", "document", "video"})
 # Not kept in `native`: what the response says elsewhere, and padding.
 _UNKEPT = frozenset({"output", "stopReason", "usage", "p"})
+_READ_DELTAS = frozenset({"text", "toolUse", "reasoningContent", "citation"})
 _EVENTS = frozenset({"messageStart", "messageStop", "metadata", "initial-response"})
 
 
@@ -65,7 +68,7 @@ def decode(wire: ConverseRequest, data: JSON, exchange: Exchange, *, backend: st
     if not isinstance(message, dict):
         raise BadResponse("the answer holds no message", sent=True, request_id=failures.request_id(exchange.headers))
     notes: list[CallWarning] = []
-    parts = [part for block in message.get("content") or () for part in _parts(block, wire, notes)]
+    parts = _said(message.get("content") or (), wire, notes)
     native = {name: value for name, value in data.items() if name not in _UNKEPT}
     return _response(
         wire,
@@ -134,6 +137,40 @@ def _count(counts: JSON, name: str) -> int | None:
 # ---------------------------------------------------------------- blocks that are whole
 
 
+def _said(blocks: Sequence[JSON], wire: ConverseRequest, notes: list[CallWarning]) -> list[Part]:
+    """Return the parts of an answer; beside the call that is the answer, text is what the model thought of it."""
+    if not wire.answer_tool:
+        return [part for block in blocks for part in _parts(block, wire, notes)]
+    calls = [call for block in blocks if _is_call(call := block.get("toolUse"))]
+    aside = bool(calls) and calls[0]["name"] == ANSWER_TOOL
+    found: list[Part] = []
+    answered = False
+    for block in blocks:
+        parts = _parts(block, wire, notes)
+        is_answer = _is_call(call := block.get("toolUse")) and call["name"] == ANSWER_TOOL
+        if is_answer and answered:
+            notes.append(_twice())
+        if (is_answer and answered) or (aside and not is_answer):
+            parts = [_aside(part, wire) for part in parts]
+        answered = answered or is_answer
+        found += parts
+    return found
+
+
+def _is_call(call: Any) -> TypeGuard[JSON]:
+    """Return whether it is a call that the caller answers."""
+    return call is not None and call.get("type") != "server_tool_use"
+
+
+def _aside(part: Part, wire: ConverseRequest) -> Part:
+    return Thinking(text=part.text, origin=wire.origin) if isinstance(part, Text) and not part.citations else part
+
+
+def _twice() -> CallWarning:
+    message = "the model gave its answer more than once; the first is taken, and what follows is kept as its reasoning"
+    return CallWarning(kind="note", subject="output_schema", message=message)
+
+
 def _parts(block: JSON, wire: ConverseRequest, notes: list[CallWarning]) -> list[Part]:
     """Return what stands for a content block; an empty text stands for nothing."""
     if (text := block.get("text")) is not None:
@@ -144,7 +181,8 @@ def _parts(block: JSON, wire: ConverseRequest, notes: list[CallWarning]) -> list
         return [_thought(thought, block, wire)]
     if (cited := block.get("citationsContent")) is not None:
         text = "".join(piece.get("text") or "" for piece in cited.get("content") or ())
-        return [Text(text=text, citations=tuple(cited.get("citations") or ()), origin=wire.origin)]
+        citations = tuple(cited.get("citations") or ())
+        return [Text(text=text, citations=citations, origin=wire.origin, native=_marked({}, wire))]
     for kind in ("image", "audio"):
         if (heard := block.get(kind)) is not None and (data := (heard.get("source") or {}).get("bytes")):
             return [_media(kind, heard.get("format"), base64.b64decode(data), wire)]
@@ -153,7 +191,7 @@ def _parts(block: JSON, wire: ConverseRequest, notes: list[CallWarning]) -> list
 
 def _call(call: JSON, block: JSON, wire: ConverseRequest) -> Part:
     if call.get("type") == "server_tool_use":
-        return Opaque(type="server_tool_use", origin=wire.origin, native=block)
+        return Opaque(type="server_tool_use", origin=wire.origin, native=_marked(block, wire))
     given = call.get("input")
     if wire.answer_tool and call["name"] == ANSWER_TOOL:
         return Text(text=dump_json(_unwrapped(given) if wire.wrapped else given))
@@ -171,12 +209,17 @@ def _thought(thought: JSON, block: JSON, wire: ConverseRequest) -> Part:
     if (shown := thought.get("reasoningText")) is not None:
         return Thinking(text=shown.get("text") or "", origin=wire.origin, native=_signed(shown.get("signature"), wire))
     if (hidden := thought.get("redactedContent")) is not None:
-        return Thinking(redacted=True, origin=wire.origin, native={"maker": wire.maker, "redactedContent": hidden})
-    return Opaque(type="reasoningContent", origin=wire.origin, native=block)
+        return Thinking(redacted=True, origin=wire.origin, native={MAKER: wire.maker, "redactedContent": hidden})
+    return Opaque(type="reasoningContent", origin=wire.origin, native=_marked(block, wire))
 
 
 def _signed(signature: str | None, wire: ConverseRequest) -> JSON | None:
-    return {"maker": wire.maker, "signature": signature} if signature else None
+    return {MAKER: wire.maker, "signature": signature} if signature else None
+
+
+def _marked(native: JSON, wire: ConverseRequest) -> JSON | None:
+    """Return native data with the mark of whose models can read them, where that is known."""
+    return {MAKER: wire.maker, **native} if wire.maker else native or None
 
 
 def _media(kind: str, form: Any, data: bytes, wire: ConverseRequest) -> Part:
@@ -191,7 +234,8 @@ def _opaque(block: JSON, wire: ConverseRequest, notes: list[CallWarning]) -> Par
     if kind not in _KNOWN_BLOCKS and "error" not in (block[kind] if isinstance(block.get(kind), dict) else ()):
         message = f"Bedrock answered with a {kind!r}, which genkit has no word for; it is kept as it came"
         notes.append(CallWarning(kind="note", subject=kind, message=message))
-    return Opaque(type=kind, origin=wire.origin, native=block)
+    # What a guardrail says is the service's, whatever the model.
+    return Opaque(type=kind, origin=wire.origin, native=block if kind == "guardContent" else _marked(block, wire))
 
 
 # ---------------------------------------------------------------- streams
@@ -213,6 +257,11 @@ class Decoder:
         self._metadata: JSON | None = None
         self._native: JSON = {}
         self._notes: list[CallWarning] = []
+        # Where a tool's call may be the answer, text waits until it is known what it is.
+        self._undecided = wire.answer_tool
+        self._waiting: list[Any] = []
+        self._spoken: Literal["text", "thinking"] = "text"
+        self._answered = False
 
     @property
     def complete(self) -> bool:
@@ -221,6 +270,14 @@ class Decoder:
 
     def feed(self, frame: Any) -> Sequence[Event]:
         """Return the events of one frame."""
+        try:
+            return self._weigh(frame) if self._undecided else self._read(frame)
+        except GenkitError:
+            raise
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+            raise misshapen(error, frame.payload) from error
+
+    def _read(self, frame: Any) -> Sequence[Event]:
         headers, payload = frame.headers, frame.payload
         kind = headers.get(":event-type")
         if kind == "contentBlockDelta":
@@ -244,6 +301,26 @@ class Decoder:
                 str(headers.get(":error-code", "")), payload, backend=self._backend, message=str(said) if said else None
             )
         return self._event(str(kind), load_json(payload) if payload else {})
+
+    def _weigh(self, frame: Any) -> Sequence[Event]:
+        """Hold text back until a call, or the end, says whether it is the answer or was thought before it."""
+        kind = frame.headers.get(":event-type")
+        data = load_json(frame.payload) if kind in ("contentBlockStart", "contentBlockDelta") else {}
+        call = (data.get("start") or {}).get("toolUse")
+        if _is_call(call):
+            return [*self._decide(thought=call["name"] == ANSWER_TOOL), *self._read(frame)]
+        if kind in ("messageStop", None):
+            return [*self._decide(thought=False), *self._read(frame)]
+        if self._waiting or (data.get("delta") or {}).get("text"):
+            self._waiting.append(frame)
+            return ()
+        return self._read(frame)
+
+    def _decide(self, *, thought: bool) -> Sequence[Event]:
+        self._undecided = False
+        self._spoken = "thinking" if thought else "text"
+        waiting, self._waiting = self._waiting, []
+        return [event for frame in waiting for event in self._read(frame)]
 
     def _event(self, kind: str, data: JSON) -> Sequence[Event]:
         match kind:
@@ -275,50 +352,64 @@ class Decoder:
                 self._open[index] = _Grown(start)
             return ()
         if self._wire.answer_tool and call["name"] == ANSWER_TOOL:
-            if self._wire.wrapped:
-                self._open[index] = _Grown(start)
-                return ()
-            block, event = self._blocks.open("text")
-        else:
-            name = self._wire.names.get(call["name"], call["name"])
-            block, event = self._blocks.open("tool_call", id=call["toolUseId"], name=name)
+            return self._answer(index, start)
+        name = self._wire.names.get(call["name"], call["name"])
+        block, event = self._blocks.open("tool_call", id=call["toolUseId"], name=name)
         self._open[index] = _Grown(start, block)
+        return (event,)
+
+    def _answer(self, index: int, start: JSON) -> Sequence[Event]:
+        """Begin the answer, where it is a call of a tool; another one after it is no answer."""
+        again, self._answered = self._answered, True
+        if again:
+            self._notes.append(_twice())
+        grown = self._open[index] = _Grown(start)
+        grown.again = again
+        if self._wire.wrapped:
+            return ()
+        grown.compact = _Compact()
+        grown.block, event = self._blocks.open("thinking" if again else "text")
+        if again:
+            grown.block.origin = self._wire.origin
         return (event,)
 
     def _delta(self, index: int, delta: JSON) -> Sequence[Event]:
         grown = self._open.get(index)
         if grown is None:
             grown = self._open[index] = _Grown({})
-        if (piece := delta.get("text")) is not None:
-            if not piece and grown.block is None:
-                # Some models open with an empty piece where nothing but a call follows; that is no part.
-                return ()
-            events = self._grow(grown, "text", piece)
-            self._text, self._text_index = grown.block, index
-            return events
+        grown.deltas += [(kind, value) for kind, value in delta.items() if kind not in _READ_DELTAS]
+        events: list[Event] = []
+        # Some models open with an empty piece where nothing but a call follows; that is no part.
+        if (piece := delta.get("text")) is not None and (piece or grown.block is not None):
+            events += self._grow(grown, self._spoken, piece)
+            if self._spoken == "text":
+                self._text, self._text_index = grown.block, index
+            elif grown.block is not None:
+                grown.block.origin = self._wire.origin
         if (call := delta.get("toolUse")) is not None:
-            piece = call.get("input") or ""
-            if grown.block is None:
-                grown.input.append(piece)
-                return ()
-            return (self._blocks.add(grown.block, piece),)
+            events += self._called(grown, call.get("input") or "")
         if (thought := delta.get("reasoningContent")) is not None:
-            return self._reason(grown, thought)
+            events += self._reason(grown, thought)
         if (citation := delta.get("citation")) is not None:
-            events = self._grow(grown, "text", "")
+            events += self._grow(grown, "text", "")
             assert grown.block is not None
-            grown.block.origin = self._wire.origin
+            grown.block.origin, grown.block.native = self._wire.origin, _marked({}, self._wire)
             grown.block.citations.append(citation)
-            return events
-        for kind, value in delta.items():
-            grown.deltas.append((kind, value))
-        return ()
+        return events
+
+    def _called(self, grown: _Grown, piece: str) -> Sequence[Event]:
+        if grown.block is None:
+            grown.input.append(piece)
+            return ()
+        if grown.compact is not None:
+            piece = grown.compact.feed(piece)
+            return (self._blocks.add(grown.block, piece),) if piece else ()
+        return (self._blocks.add(grown.block, piece),)
 
     def _reason(self, grown: _Grown, thought: JSON) -> Sequence[Event]:
         if (hidden := thought.get("redactedContent")) is not None:
-            grown.hidden += base64.b64decode(hidden)
-            return ()
-        events: Sequence[Event] = ()
+            return self._hide(grown, hidden)
+        events: list[Event] = []
         if (piece := thought.get("text")) is not None:
             events = self._grow(grown, "thinking", piece)
         if signature := thought.get("signature"):
@@ -329,6 +420,17 @@ class Decoder:
             grown.block.native = _signed(before + signature, self._wire)
         if grown.block is not None:
             grown.block.origin = self._wire.origin
+        return events
+
+    def _hide(self, grown: _Grown, hidden: str) -> Sequence[Event]:
+        """Let redacted reasoning grow, which takes its place among the parts when it begins."""
+        events: list[Event] = []
+        if grown.sealed is None:
+            grown.sealed, start = self._blocks.open("thinking")
+            events.append(start)
+        grown.hidden += base64.b64decode(hidden)
+        native = {MAKER: self._wire.maker, "redactedContent": base64.b64encode(grown.hidden).decode()}
+        grown.sealed.part = Thinking(redacted=True, origin=self._wire.origin, native=native)
         return events
 
     def _grow(self, grown: _Grown, kind: Any, piece: str) -> list[Event]:
@@ -346,10 +448,16 @@ class Decoder:
             self._text, self._text_index = None, -1
         if grown is None:
             return ()
-        if grown.block is not None:
-            return (self._blocks.close(grown.block),)
+        ends: list[Event] = [self._blocks.close(block) for block in (grown.sealed, grown.block) if block is not None]
+        if ends:
+            for kind in dict.fromkeys(kind for kind, _ in grown.deltas):
+                message = f"a part holds a {kind!r}, which genkit has no word for; it is left out"
+                self._notes.append(CallWarning(kind="note", subject=kind, message=message))
+            return ends
         part = grown.part(self._wire, self._notes)
-        return self._blocks.insert(part) if part is not None else ()
+        if part is None:
+            return ()
+        return self._blocks.insert(_aside(part, self._wire) if grown.again else part)
 
     def end(self) -> Sequence[Event]:
         """Return the ends of the blocks that are open."""
@@ -357,17 +465,52 @@ class Decoder:
 
     def response(self, exchange: Exchange) -> Response[Any]:
         """Return the answer as it stands."""
+        notes = self._notes
+        if self.complete and self._metadata is None:
+            message = "the stream ended after its answer and before the counts of its tokens, which are not known"
+            notes = [*notes, CallWarning(kind="note", subject="usage", message=message)]
         return _response(
             self._wire,
             exchange,
-            self._blocks.parts(),
-            self._notes,
+            [*self._blocks.parts(), *self._waits()],
+            notes,
             backend=self._backend,
             stop=self._stop,
             counts=(self._metadata or {}).get("usage"),
             native=self._native,
             complete=self.complete,
         )
+
+    def _waits(self) -> list[Part]:
+        """Return the text that is held back, for who looks at a stream before its end."""
+        deltas = [load_json(f.payload) for f in self._waiting if f.headers.get(":event-type") == "contentBlockDelta"]
+        text = "".join(data["delta"].get("text") or "" for data in deltas)
+        return [Text(text=text)] if text else []
+
+
+class _Compact:
+    """Takes the white space out of JSON that comes in pieces, since a whole answer has none either."""
+
+    __slots__ = ("_escaped", "_inside")
+
+    def __init__(self) -> None:
+        self._inside = self._escaped = False
+
+    def feed(self, piece: str) -> str:
+        """Return the piece without white space, save inside of strings."""
+        kept: list[str] = []
+        for character in piece:
+            if self._escaped:
+                self._escaped = False
+            elif self._inside:
+                self._escaped = character == "\\"
+                self._inside = character != '"'
+            elif character in " \t\r\n":
+                continue
+            else:
+                self._inside = character == '"'
+            kept.append(character)
+        return "".join(kept)
 
 
 class _Grown:
@@ -378,23 +521,26 @@ class _Grown:
         block: The part that grows, of text, reasoning or a call.
         input: Pieces of the arguments of a call that is no part of ours.
         hidden: Redacted reasoning.
+        sealed: The part that it is.
+        compact: What takes the white space out of an answer, where a call is one.
+        again: Whether it is a call of the answer's tool after the first.
         deltas: All other pieces, by kind.
     """
 
-    __slots__ = ("block", "deltas", "hidden", "input", "start")
+    __slots__ = ("again", "block", "compact", "deltas", "hidden", "input", "sealed", "start")
 
     def __init__(self, start: JSON, block: Block | None = None) -> None:
         self.start = start
         self.block = block
         self.input: list[str] = []
         self.hidden = b""
+        self.sealed: Block | None = None
+        self.compact: _Compact | None = None
+        self.again = False
         self.deltas: list[tuple[str, Any]] = []
 
     def part(self, wire: ConverseRequest, notes: list[CallWarning]) -> Part | None:
         """Return what stands for a block that came without text, as a whole answer would hold it."""
-        if self.hidden:
-            native = {"maker": wire.maker, "redactedContent": base64.b64encode(self.hidden).decode()}
-            return Thinking(redacted=True, origin=wire.origin, native=native)
         if (call := self.start.get("toolUse")) is not None:
             block = {"toolUse": {**call, "input": _loaded("".join(self.input))}}
             return _parts(block, wire, notes)[0]

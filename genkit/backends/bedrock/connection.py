@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import functools
 import inspect
+import ipaddress
+import logging
 import os
 import re
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
+from typing_extensions import override
 
 from ...errors import AuthenticationFailed, ConfigError, GenkitError, MissingCredential, MissingExtra
 from ...transport.messages import is_public, quoted_url
 from ...transport.waiting import in_thread
+from ..keys import acalled, called
+from ..tokens import Tokens
 from .signing import Keys
 
 __all__ = ["Connection", "Identity", "Place"]
@@ -29,9 +35,15 @@ __all__ = ["Connection", "Identity", "Place"]
 Identity: TypeAlias = Keys | str
 """AWS keys to sign with, or an API key that is sent as a bearer token."""
 
+_log = logging.getLogger("genkit")
+
 _BEARER = "AWS_BEARER_TOKEN_BEDROCK"
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
+_PROFILES = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE")
 _ENDPOINTS = ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL")
+_UNDER_WAY_S = 5.0
+# What AWS says of keys that are over or unknown to it.
+_STALE = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"})
 _REGION = re.compile(r"[a-z]{2,5}(-[a-z0-9]+)+-\d{1,2}")
 _ARN_REGION = re.compile(r"arn:[^:]*:(?:bedrock|sagemaker):(?P<region>[a-z0-9-]+):")
 # https://docs.aws.amazon.com/general/latest/gr/bedrock.html and botocore's partitions, read 2026-11-23.
@@ -42,6 +54,13 @@ _DOMAINS = (
     ("us-isob-", "sc2s.sgov.gov"),
     ("us-isof-", "csp.hci.ic.gov"),
     ("eu-isoe-", "cloud.adc-e.uk"),
+)
+# Where both IPv4 and IPv6 are spoken; two partitions have no such place.
+_DUAL_DOMAINS = (
+    ("cn-", "api.amazonwebservices.com.cn"),
+    ("eusc-", "api.amazonwebservices.eu"),
+    ("us-isof-", ""),
+    ("eu-isoe-", ""),
 )
 _HOW_TO_SIGN_IN = (
     f"set {_BEARER}, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run aws configure or aws sso login, or pass "
@@ -66,7 +85,7 @@ class Connection:
         profile: A profile of AWS's configuration files.
         session: A session of boto3 or botocore.
         client: A boto3 client of bedrock-runtime; endpoint, region and credentials are taken from it.
-        api_key: A Bedrock API key, or a function that returns the current one.
+        api_key: A Bedrock API key, or a function that returns the current one, asynchronously for the a-methods only.
         base_url: Another endpoint.
         headers: Further headers.
 
@@ -82,7 +101,7 @@ class Connection:
         profile: str | None = None,
         session: object | None = None,
         client: object | None = None,
-        api_key: str | SecretStr | Callable[[], str] | None = None,
+        api_key: str | SecretStr | Callable[[], str | Awaitable[str]] | None = None,
         base_url: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -107,11 +126,14 @@ class Connection:
         self._session: Any = session
         self._client: Any = client
         self.headers = {key.lower(): value for key, value in (headers or {}).items()}
-        self._lock = threading.Lock()
+        self._keys = _KeysInTime(self)
+        self._dropped = 0.0
         self._session_lock = threading.Lock()
         self._made: Any = None
-        # That of the configuration files, once they have been read.
+        # That of the configuration files, once they have been read, and that of the session, once it has been asked.
         self._known_region: str | None = None
+        self._asked_region: tuple[str | None] | None = None
+        self._warned = False
         self._credentials: Any = None
         self._places: dict[tuple[str | None, str | None], Place] = {}
 
@@ -150,15 +172,16 @@ class Connection:
                 )
             return Place((base or f"https://bedrock-runtime.<{_REGIONS[0]}>.amazonaws.com").rstrip("/"), "<AWS_REGION>")
         region = _checked_region(region, "the environment", self.name)
-        address = _checked_base(base, "the endpoint", self.name) if base else _endpoint(region)
+        address = _checked_base(base, "the endpoint", self.name) if base else _endpoint(region, self.name)
         place = self._places[region, base] = Place(address, region)
         return place
 
     async def aplace(self, model: str) -> Place:
-        """Async twin of `place`: files are read in a worker thread, once."""
-        quick = self.place(model, strict=False)
-        if not quick.region.startswith("<") or (self._base and self.bearer()):
-            return quick
+        """Async twin of `place`: files are read, and a session is asked, in a worker thread, once."""
+        if self._region or self._session is None or self._asked_region is not None:
+            quick = self.place(model, strict=False)
+            if not quick.region.startswith("<") or (self._base and self.bearer()):
+                return quick
         return await in_thread(functools.partial(self.place, model), name="genkit-credential")
 
     def _client_region(self) -> str | None:
@@ -168,12 +191,18 @@ class Connection:
         return None if self._client is None else self._client.meta.endpoint_url
 
     def _session_region(self) -> str | None:
+        """Return the region that the session names; it is asked once, since it may read files."""
         if self._session is None:
             return None
-        if (found := getattr(self._session, "region_name", None)) is not None:
-            return str(found)
-        lookup = getattr(self._session, "get_config_variable", None)
-        return None if lookup is None else lookup("region")
+        if self._asked_region is None:
+            try:
+                found = getattr(self._session, "region_name", None)
+                if found is None and (lookup := getattr(self._session, "get_config_variable", None)) is not None:
+                    found = lookup("region")
+            except Exception as error:  # botocore's, or that of a session of the user's own
+                raise self.failed(error) from error
+            self._asked_region = (str(found) if found else None,)
+        return self._asked_region[0]
 
     def _profile_region(self) -> str | None:
         """Return the region that the configuration files name; loads botocore, where it is installed."""
@@ -200,26 +229,59 @@ class Connection:
         if ready is not None:
             return ready
         if callable(self._key):
-            return self._called(self._key)
-        with self._lock:
-            if self._credentials is None:
-                self._credentials = self._found()
-        return self._frozen(self._credentials)
+            return self._given(called(self._key, self.name))
+        credentials = self._credentials
+        if credentials is not None and not _may_block(credentials):
+            return self._frozen(credentials)
+        return self._keys.get()
 
     async def aidentity(self) -> Identity:
         """Async twin of `identity`; what may block happens in a worker thread."""
         ready = self._at_hand()
         if ready is not None:
             return ready
-        if self._credentials is not None and not _may_block(self._credentials):
-            return self._frozen(self._credentials)
-        return await in_thread(self.identity, name="genkit-credential")
+        if callable(self._key):
+            return self._given(await acalled(self._key, self.name))
+        credentials = self._credentials
+        if credentials is not None and not _may_block(credentials):
+            return self._frozen(credentials)
+        return await self._keys.aget()
 
     def may_wait(self) -> bool:
         """Whether `identity` may have to ask a function, or to find or refresh credentials."""
         if self.authorized() or self._at_hand() is not None:
             return False
-        return self._credentials is None or _may_block(self._credentials)
+        credentials = self._credentials
+        if credentials is not None and not _may_block(credentials):
+            return False
+        return callable(self._key) or self._keys.ready() is None
+
+    def renews(self, code: str | None) -> bool:
+        """Give up keys that were refused with an error of AWS's; return whether others may do."""
+        now = time.monotonic()
+        if code not in _STALE or (self._credentials is None and not self._dropped):
+            return False
+        # Requests that were under way together are refused together, and have found others once.
+        if not self._dropped or now - self._dropped > _UNDER_WAY_S:
+            self._dropped = now
+            # A session keeps what it has found.
+            self._credentials = self._made = None
+            self._keys.forget()
+        return True
+
+    def fetched(self) -> tuple[Identity, float]:
+        """Return new keys and when they end; may block. What is not known to last has ended."""
+        credentials = self._credentials = self._credentials or self._found()
+        identity = self._frozen(credentials)
+        return identity, _ends(credentials)
+
+    def held(self) -> tuple[Identity, float] | None:
+        """Return the keys that botocore has fetched and when they end, without asking it to fetch others."""
+        credentials = self._credentials
+        keys = getattr(credentials, "_frozen_credentials", None)
+        if keys is None or not keys.access_key or not keys.secret_key:
+            return None
+        return Keys(keys.access_key, keys.secret_key, keys.token or None), _ends(credentials)
 
     def bearer(self) -> bool:
         """Return whether an API key is sent in place of a signature."""
@@ -248,19 +310,8 @@ class Connection:
             return Keys(access, secret, token or None)
         return None
 
-    def _called(self, source: Callable[[], Any]) -> str:
-        try:
-            key = source()
-        except GenkitError:
-            raise
-        except Exception as error:
-            raise AuthenticationFailed(
-                f"the function that gives the key for {self.name!r} failed ({type(error).__name__})", backend=self.name
-            ) from error
-        if inspect.isawaitable(key):
-            if inspect.iscoroutine(key):
-                key.close()
-            raise ConfigError("api_key= is an asynchronous function: pass one that is not", backend=self.name)
+    def _given(self, key: object) -> str:
+        """Return what the function for the key gave, if that is one."""
         if not isinstance(key, str) or not key:
             raise MissingCredential(f"the function that gives the key for {self.name!r} gave none", backend=self.name)
         return _checked(key, "the function", self.name)
@@ -275,7 +326,7 @@ class Connection:
         except GenkitError:
             raise
         except Exception as error:  # botocore's, or a provider's of the user's own; kept as the cause
-            raise self._failed(error) from error
+            raise self.failed(error) from error
         if inspect.isawaitable(found):
             if inspect.iscoroutine(found):
                 found.close()
@@ -304,7 +355,7 @@ class Connection:
             session = module.Session(profile=self._profile)
             session.get_config_variable("region")  # reads the files, so that a missing profile is told here
         except Exception as error:
-            raise self._failed(error) from error
+            raise self.failed(error) from error
         return session
 
     def _frozen(self, credentials: Any) -> Identity:
@@ -313,19 +364,35 @@ class Connection:
         try:
             keys = credentials.get_frozen_credentials()
         except Exception as error:  # botocore's, or a provider's of the user's own; kept as the cause
-            raise self._failed(error) from error
+            raise self.failed(error) from error
         if not keys.access_key or not keys.secret_key:
             raise MissingCredential(f"no AWS credentials for {self.name!r}: {_HOW_TO_SIGN_IN}", backend=self.name)
         return Keys(keys.access_key, keys.secret_key, keys.token or None)
 
-    def _failed(self, error: Exception) -> GenkitError:
+    def failed(self, error: Exception) -> GenkitError:
+        """Return what it means that credentials cannot be had.
+
+        Of an error only its class is shown: its words may hold a secret, as what a program for keys wrote does.
+        """
         kind = type(error).__name__
         if kind == "ProfileNotFound":
-            return ConfigError(f"{error}; the profiles are in ~/.aws/config", backend=self.name)
+            profile = self._profile or _variable(_PROFILES) or "default"
+            return ConfigError(
+                f"there is no profile {profile!r} of AWS's; the profiles are in ~/.aws/config", backend=self.name
+            )
         return AuthenticationFailed(
-            f"AWS credentials cannot be had ({kind}: {error}); sign in again (aws sso login), or check the profile",
+            f"AWS credentials cannot be had ({kind}); sign in again (aws sso login), or check the profile",
             backend=self.name,
         )
+
+    def watch(self, place: Place) -> None:
+        """Warn, once, where a key would go to another machine for everybody on the way to read."""
+        if self._warned or not place.base.startswith("http://") or not (self.bearer() or self.authorized()):
+            return
+        self._warned = True
+        host = urlsplit(place.base).hostname or ""
+        if not _is_loopback(host):
+            _log.warning("the key of %r goes to %s over http://, unencrypted: use https://", self.name, host)
 
     def placeholders(self, place: Place) -> dict[str, str]:
         """Return the headers that would authorize, with names where secrets would stand."""
@@ -340,7 +407,44 @@ class Connection:
             return {"authorization": f"Bearer {what}", **shown}
         scope = f"<date>/{place.region}/bedrock/aws4_request"
         signature = f"AWS4-HMAC-SHA256 Credential=<AWS access key>/{scope}, SignedHeaders=..., Signature=<signature>"
-        return {"x-amz-date": "<time>", "authorization": signature, **shown}
+        token = {"x-amz-security-token": "<AWS session token>"} if self._has_token() else {}
+        return {"x-amz-date": "<time>", **token, "authorization": signature, **shown}
+
+    def _has_token(self) -> bool:
+        """Return whether the keys are known to be those of a session; nothing is looked up for it."""
+        keys = self._at_hand()
+        if keys is None and self._credentials is not None and not _may_block(self._credentials):
+            keys = self._frozen(self._credentials)
+        return isinstance(keys, Keys) and keys.token is not None
+
+
+class _KeysInTime(Tokens[Identity]):
+    """Keys that end: used until then, and replaced before that in the background, as botocore alone does not."""
+
+    # botocore begins to ask for others then.
+    early = 900.0
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__()
+        self._connection = connection
+
+    @override
+    def fetch(self) -> tuple[Identity, float]:
+        return self._connection.fetched()
+
+    @override
+    def held(self) -> tuple[Identity, float] | None:
+        return self._connection.held()
+
+    @override
+    def failed(self, error: Exception) -> GenkitError:
+        return self._connection.failed(error)
+
+
+def _ends(credentials: Any) -> float:
+    """Return when credentials end; 0 where they may have to be refreshed and do not say when."""
+    ends = getattr(credentials, "_expiry_time", None)
+    return float(ends.timestamp()) if ends is not None else 0.0
 
 
 def _may_block(credentials: Any) -> bool:
@@ -388,10 +492,27 @@ def _variable(names: tuple[str, ...]) -> str | None:
     return next((value for name in names if (value := os.environ.get(name))), None)
 
 
-def _endpoint(region: str) -> str:
-    domain = next((domain for prefix, domain in _DOMAINS if region.startswith(prefix)), "amazonaws.com")
-    fips = "-fips" if os.environ.get("AWS_USE_FIPS_ENDPOINT", "").lower() == "true" else ""
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _endpoint(region: str, name: str) -> str:
+    dual = _is_set("AWS_USE_DUALSTACK_ENDPOINT")
+    domains, usual = (_DUAL_DOMAINS, "api.aws") if dual else (_DOMAINS, "amazonaws.com")
+    domain = next((domain for prefix, domain in domains if region.startswith(prefix)), usual)
+    if not domain:
+        raise ConfigError(f"{region} has no dual-stack endpoint: unset AWS_USE_DUALSTACK_ENDPOINT", backend=name)
+    fips = "-fips" if _is_set("AWS_USE_FIPS_ENDPOINT") else ""
     return f"https://bedrock-runtime{fips}.{region}.{domain}"
+
+
+def _is_set(variable: str) -> bool:
+    return os.environ.get(variable, "").lower() == "true"
 
 
 def _checked_region(region: str, where: str, name: str) -> str:

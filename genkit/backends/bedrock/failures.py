@@ -137,6 +137,7 @@ def in_stream(kind: str, payload: bytes, *, backend: str, message: str | None = 
     code = kind[:1].upper() + kind[1:] if kind else None
     found = _BY_CODE.get(code or "", ServerError)
     text = message or error.get("message") or error.get("Message") or first_words(payload) or "no message"
+    found = next((finer for sentence, finer in _BY_SENTENCE if found is InvalidRequest and text == sentence), found)
     if original := error.get("originalMessage"):
         text = f"{text}; the model's own error: {original}"
         if isinstance(status := error.get("originalStatusCode"), int):

@@ -8,10 +8,11 @@ from typing import Any
 
 from ... import mime
 from ...errors import InvalidRequest, Unsupported
+from ...media import media_type
 from ...types import Audio, Document, Image, Media, Video
 from .models import Family
 
-__all__ = ["FORMATS", "MIMES", "block", "kind_of"]
+__all__ = ["FORMATS", "MIMES", "block", "check_bytes", "kind_of", "sent_bytes"]
 
 JSON = dict[str, Any]
 
@@ -60,7 +61,7 @@ MIMES: dict[str, dict[str, str]] = {
 }
 """The media type of each format, for what comes back."""
 
-# Beyond this the whole request is refused; a file in S3 may be larger.
+# Beyond this the whole request is refused, counted as it is sent; a file in S3 may be larger.
 MOST_BYTES = 25_000_000
 _S3 = re.compile(r"s3://[a-z0-9][.\-a-z0-9]{1,61}[a-z0-9](/.*)?", re.DOTALL)
 
@@ -105,12 +106,7 @@ def _source(part: Media, kind: str, family: Family, backend: str) -> JSON:
     if part.data is not None:
         if not part.data:
             raise InvalidRequest(f"the {kind} has no bytes in it", backend=backend)
-        if len(part.data) > MOST_BYTES:
-            way_out = "give it as an s3:// URL" if family.s3 else "make it smaller"
-            raise InvalidRequest(
-                f"the {kind} has {len(part.data):,} bytes, and a request takes {MOST_BYTES:,}: {way_out}",
-                backend=backend,
-            )
+        check_bytes(sent_bytes(part), f"the {kind} has", family, backend=backend)
         return {"bytes": base64.b64encode(part.data).decode()}
     if part.url is None or not part.url.startswith("s3://"):
         what = "by file id" if part.url is None else f"from {part.url[:60]!r}"
@@ -122,7 +118,27 @@ def _source(part: Media, kind: str, family: Family, backend: str) -> JSON:
     return {"s3Location": {"uri": part.url}}
 
 
+def sent_bytes(part: Media) -> int:
+    """Return how many bytes a part's data have as they are sent, in base64."""
+    return -(-len(part.data or b"") // 3) * 4
+
+
+def check_bytes(count: int, whose: str, family: Family, *, backend: str) -> None:
+    """Refuse more bytes in base64 than a request takes.
+
+    Raises:
+        InvalidRequest: It names the way out.
+    """
+    if count > MOST_BYTES:
+        way_out = "give it as an s3:// URL" if family.s3 else "make it smaller"
+        raise InvalidRequest(
+            f"{whose} {count:,} bytes in base64, and a request takes {MOST_BYTES:,}: {way_out}", backend=backend
+        )
+
+
 def _format(part: Media, kind: str, backend: str) -> str:
+    if part.mime and part.data is not None:
+        media_type(part, backend=backend)  # refuses what the bytes contradict
     given = part.mime or (mime.of_bytes(part.data) if part.data is not None else None)
     given = given or mime.of_name(part.url or part.name or "")
     if given is None:

@@ -14,9 +14,12 @@ from . import media
 from .models import Family
 from .names import ToolNames, call_id
 
-__all__ = ["Conversation", "cache_point"]
+__all__ = ["MAKER", "Conversation", "cache_point"]
 
 JSON = dict[str, Any]
+
+MAKER = "maker"
+"""The key in `native` that says whose models can read what stands beside it."""
 
 # Whitespace alone is refused, so that this is the shortest thing one can say.
 _FILLER = "."
@@ -60,10 +63,13 @@ class Conversation:
         self._framed: list[JSON] = []
         self._documents = 0
         self._forgotten: dict[str, int] = {}
+        self._bytes = 0
+        self._empty_texts = False
         self._as_text = False
 
     def encode(self, messages: Sequence[Message]) -> tuple[list[JSON], list[JSON]]:
         """Return the instructions and the turns."""
+        messages = self._said_something(messages)
         instructions, spoken = turns(mended(messages, self._losses), self._losses, where="Converse")
         system = self._system(instructions)
         if system and not self._family.system:
@@ -88,7 +94,19 @@ class Conversation:
         if self._as_text:
             why = "the request has no tools, without which Bedrock refuses calls and results; sent as text"
             self._losses.lose("tool_call", why, kind="changed")
+        if self._empty_texts:
+            self._losses.note("text", "empty texts are left out: Bedrock refuses them, and they say nothing")
         return system, self._out
+
+    def _said_something(self, messages: Sequence[Message]) -> list[Message]:
+        """Return the messages without the empty ones: Converse has no empty turns."""
+        found: list[Message] = []
+        for message in messages:
+            if all(isinstance(part, Text) and not part.text for part in message.parts):
+                self._losses.lose("message", f"Converse takes no empty turn (one of role {message.role!r})")
+            else:
+                found.append(message)
+        return found
 
     def _ends(self) -> None:
         """Let a conversation begin and end with the sides that the model takes there."""
@@ -202,6 +220,8 @@ class Conversation:
         # An empty block is refused anywhere, and would be again with every replay of the history.
         if part.text:
             self._losses.lose("text", "Bedrock refuses text of whitespace alone")
+        else:
+            self._empty_texts = True
         return []
 
     def _media(self, part: Media) -> JSON:
@@ -214,16 +234,27 @@ class Conversation:
                 )
         if isinstance(part, Image) and part.detail not in (None, "auto"):
             self._losses.lose("detail", "Converse has no detail of images")
-        return media.block(part, self._family, name=self._document(), backend=self._backend)
+        block = media.block(part, self._family, name=self._document(), backend=self._backend)
+        self._bytes += media.sent_bytes(part)
+        media.check_bytes(self._bytes, "the media of this request have", self._family, backend=self._backend)
+        return block
 
     def _document(self) -> str:
         return f"Document {self._documents}"
 
     def _opaque(self, part: Opaque) -> list[JSON]:
+        whose = part.origin or "its origin"
         if part.origin == self._origin and part.native is not None:
-            return [part.native]
-        self._losses.lose(part.type, f"only {part.origin or 'its origin'} can read it")
+            if self._is_own(part):
+                return [{name: value for name, value in part.native.items() if name != MAKER}]
+            whose = f"a model of {part.native[MAKER]!r}"
+        self._losses.lose(part.type, f"only {whose} can read it")
         return []
+
+    def _is_own(self, part: Part) -> bool:
+        """Return whether the model's own maker's models gave a part, or nobody knows whose did."""
+        maker: object = (part.native or {}).get(MAKER, self._family.maker)
+        return maker == self._family.maker
 
     def _result(self, part: ToolResult, results: list[JSON], others: list[JSON]) -> None:
         """Add a tool's result; media that it cannot hold follow it."""
@@ -271,6 +302,7 @@ class Conversation:
         blocks: list[JSON] = []
         for part in parts:
             before = len(blocks)
+            self._unsigned(part)
             match part:
                 case Thinking():
                     blocks += self._thinking(part)
@@ -288,12 +320,23 @@ class Conversation:
                 self._losses.lose("cache", f"a {part.kind} cannot be cached here")
             else:
                 self._mark(part, blocks)
-        self._add("assistant", _calls_last(blocks))
+        ordered = _calls_last(blocks)
+        if ordered is not blocks:
+            self._losses.lose("text", "text is refused after calls; it is sent before them", kind="changed")
+        self._add("assistant", ordered)
+
+    def _unsigned(self, part: Part) -> None:
+        """Count a part that goes without what another vendor signed of it."""
+        if isinstance(part, (Thinking, Opaque)) or part.origin == self._origin or not part.native:
+            return
+        if any("signature" in name.lower() for name in part.native):
+            whose = f"what {part.origin or 'somebody'} signed"
+            self._forgotten[whose] = self._forgotten.get(whose, 0) + 1
 
     def _thinking(self, part: Thinking) -> list[JSON]:
         """Return reasoning if the model takes it back: signed, and by its own maker's models."""
         native = part.native or {}
-        if part.origin == self._origin and native.get("maker") == self._family.maker and self._family.replays:
+        if part.origin == self._origin and native.get(MAKER) == self._family.maker and self._family.replays:
             if "signature" in native:
                 return [{"reasoningContent": {"reasoningText": {"text": part.text, "signature": native["signature"]}}}]
             if "redactedContent" in native:
@@ -306,10 +349,14 @@ class Conversation:
         return []
 
     def _answer(self, part: Text) -> list[JSON]:
-        if part.citations and part.origin == self._origin:
+        own = part.origin == self._origin and self._is_own(part)
+        if part.citations and own and part.text.strip():
             return [{"citationsContent": {"content": [{"text": part.text}], "citations": [*part.citations]}}]
         if part.citations:
-            self._losses.lose("citations", f"only {part.origin or 'their origin'} can read them")
+            why = "Bedrock refuses them without text" if own else f"only {part.origin or 'their origin'} can read them"
+            if part.origin == self._origin and not own:
+                why = f"only models of {(part.native or {})[MAKER]!r} can read them"
+            self._losses.lose("citations", why)
         if part.refusal:
             self._losses.lose("refusal", "Converse does not tell a refusal from other text", kind="changed")
         return self._text(part)

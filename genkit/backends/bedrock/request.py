@@ -107,6 +107,7 @@ class _Encoding:
         self.backend = backend
         self.losses = Losses(request, backend=backend)
         self.extra: JSON = request.extra.get(backend, {}) if request.extra else {}
+        self.further = _further_tools(self.extra)
         self.given: set[str] = set()
         supported = set(settings_of(family))
         # To choose freely, or not at all, takes nothing of a model.
@@ -167,7 +168,7 @@ class _Encoding:
             self.losses,
             origin=self.origin,
             names=self.names,
-            tools=bool(self.tools or self.extra.get(_TOOLS)),
+            tools=bool(self.tools or self.further),
             prefill=self.family.prefill and "thinking" not in self.fields,
             backend=self.backend,
         )
@@ -195,28 +196,30 @@ class _Encoding:
         self._check_choice(choice)
         if choice.mode == "none":
             self._choose_none()
-        elif self.tools or self.extra.get(_TOOLS):
+        elif self.tools or self.further:
             self._choose(choice)
 
     def _check_choice(self, choice: ToolChoice) -> None:
         """Refuse a choice that the request's tools cannot meet."""
-        further = bool(self.extra.get(_TOOLS))
-        if choice.mode in ("required", "named") and not (self.tools or further):
+        if choice.mode in ("required", "named") and not (self.tools or self.further):
             raise InvalidRequest(f"tool_choice={choice.mode!r} needs tools, and the request has none")
         if choice.mode == "named" and not choice.names:
             raise InvalidRequest('tool_choice "named" needs names: ToolChoice(mode="named", names=("lookup",))')
         known = {tool.name for tool in self.tools}
         missing = [name for name in choice.names if name not in known]
-        if missing and known and not further:
+        if missing and known and not self.further:
             raise InvalidRequest(f"tool_choice names {missing}, and the tools are {sorted(known)}")
 
     def _choose_none(self) -> None:
         """Keep the model from calling: Claude can be told so, from others the tools are kept."""
         used = any(isinstance(part, ToolCall | ToolResult) for m in self.request.messages for part in m.parts)
-        if used and self.tools and self.family.no_tools:
+        if self.family.no_tools and (self.further or (used and self.tools)):
             self.fields["tool_choice"] = {"type": "none"}
-        else:
-            self.tools = []
+            return
+        if self.further:
+            why = "the tools in extra are sent, and this model cannot be kept from calling them"
+            self.losses.lose("tool_choice", why, guarantee=True)
+        self.tools = []
 
     def _choose(self, choice: ToolChoice) -> None:
         names = choice.names
@@ -242,6 +245,11 @@ class _Encoding:
             why = "Bedrock cannot choose among several named tools; only those are sent"
             self.losses.lose("tools", why, kind="changed")
             self.tools = [tool for tool in self.tools if tool.name in names]
+        if others := [name for name in self.further if name not in names]:
+            why = (
+                f"Bedrock cannot choose among several named tools, and extra has others, which may be called: {others}"
+            )
+            self.losses.lose("tool_choice", why, guarantee=True)
 
     def _thinks(self) -> bool:
         return self.family.maker == "anthropic" and self.fields.get("thinking", {}).get("type") not in (
@@ -251,12 +259,13 @@ class _Encoding:
 
     def tool_config(self) -> None:
         """Fill in the tools."""
-        if not self.tools:
+        if not self.tools and not self.further:
             return
-        config: JSON = {"tools": [self._tool(tool) for tool in self.tools]}
+        config: JSON = {"tools": [self._tool(tool) for tool in self.tools]} if self.tools else {}
         if self.choice is not None:
             config["toolChoice"] = self.choice
-        self.body[_TOOLS] = config
+        if config:
+            self.body[_TOOLS] = config
         for sent, name in self.names.changed.items():
             self.losses.note("tools", f"the tool {name!r} is called {sent!r} on Bedrock, and by its own name here")
 
@@ -265,6 +274,9 @@ class _Encoding:
         if tool.description.strip():
             spec["description"] = tool.description
         parameters: JSON = tool.parameters
+        if "type" not in parameters:
+            # An object is what every tool is called with; what does not say so is refused.
+            parameters = {"type": "object", **parameters}
         if self.family.inline:
             parameters, whole = inlined(parameters)
             if not whole:
@@ -331,7 +343,9 @@ class _Encoding:
             parameters = {"type": "object", "properties": {"value": parameters}, "required": ["value"], **defs}
         about = schema.description or f"Give the answer ({schema.name})."
         self.choice = (
-            {"any": {}} if self.tools or "tool" not in self.family.choices else {"tool": {"name": ANSWER_TOOL}}
+            {"any": {}}
+            if self.tools or self.further or "tool" not in self.family.choices
+            else {"tool": {"name": ANSWER_TOOL}}
         )
         self.tools = [*self.tools, Tool(name=ANSWER_TOOL, description=about, parameters=parameters)]
         self.answer_tool = True
@@ -457,7 +471,7 @@ class _Encoding:
         if "cache_prompt" not in self.given or not wanted:
             return
         places: list[tuple[str, list[JSON]]] = []
-        if _TOOLS in self.body:
+        if self.tools:
             places.append(("tools", self.body[_TOOLS]["tools"]))
         if "system" in self.body:
             places.append(("system", self.body["system"]))
@@ -488,6 +502,18 @@ class _Encoding:
             self.losses.lose("cache", why, kind="changed")
         for point in shorter:
             point["ttl"] = _LONG
+
+
+def _further_tools(extra: JSON) -> list[str]:
+    """Return the names of the tools that options of Bedrock's own hold."""
+    config = extra.get(_TOOLS)
+    tools = config.get("tools") if isinstance(config, Mapping) else None
+    specs = [
+        spec
+        for tool in (tools if isinstance(tools, list) else ())
+        for spec in (tool.values() if isinstance(tool, Mapping) else ())
+    ]
+    return [str(spec.get("name", "")) for spec in specs if isinstance(spec, Mapping)]
 
 
 def _unsigned_loop(turns: list[JSON]) -> bool:

@@ -20,10 +20,16 @@ _LIMITS = (
 _REFUSED = ("patternProperties", "not", "if", "then", "else", "dependentSchemas", "dependentRequired", "prefixItems")
 _GROUPS = ("properties", "$defs", "definitions")
 _LISTS = ("anyOf", "oneOf", "allOf")
+# References that share what they refer to double it at every step.
+_MOST_INLINED = 5_000
 
 
 class Unfit(Exception):
     """A schema that the service's grammar cannot hold; the text says why."""
+
+
+class _TooLarge(Exception):
+    """A schema that grows beyond measure without its references."""
 
 
 def closed(schema: Mapping[str, Any]) -> tuple[JSON, list[str]]:
@@ -90,14 +96,18 @@ def _each(schema: JSON, change: Any) -> JSON:
 def inlined(schema: Mapping[str, Any]) -> tuple[JSON, bool]:
     """Return a schema with what it refers to in place of the references, and whether that worked throughout.
 
-    A schema that refers to itself keeps those references, and the definitions they need.
+    A schema that refers to itself keeps those references, and the definitions they need; one that would grow beyond
+    measure keeps all of them.
     """
     if "$defs" not in schema and "definitions" not in schema:
         return dict(schema), True
-    whole = True
+    whole, count = True, 0
 
     def change(inner: Mapping[str, Any], name: str, inside: tuple[str, ...] = ()) -> JSON:  # noqa: ARG001  # _each's form
-        nonlocal whole
+        nonlocal whole, count
+        count += 1
+        if count > _MOST_INLINED:
+            raise _TooLarge
         found = dict(inner)
         reference = found.get("$ref")
         if isinstance(reference, str):
@@ -110,7 +120,10 @@ def inlined(schema: Mapping[str, Any]) -> tuple[JSON, bool]:
         return _each(found, lambda deeper, name: change(deeper, name, inside))
 
     bare = {name: value for name, value in schema.items() if name not in ("$defs", "definitions")}
-    result = change(bare, "")
+    try:
+        result = change(bare, "")
+    except _TooLarge:
+        return dict(schema), False
     if not whole:
         result |= {name: schema[name] for name in ("$defs", "definitions") if name in schema}
     return result, whole
@@ -126,7 +139,25 @@ def _target(schema: Mapping[str, Any], reference: str) -> Mapping[str, Any] | No
 
 
 def _recurs(schema: Mapping[str, Any]) -> bool:
-    return "#" in _references(schema) or not inlined(schema)[1]
+    """Return whether a schema refers to itself, or to nothing; each definition is looked at once."""
+    inside: set[str] = set()
+    done: set[str] = set()
+
+    def follows(value: Any) -> bool:
+        for reference in _references(value) - done:
+            target = _target(schema, reference)
+            if target is None and not reference.startswith("#"):
+                continue
+            if reference in inside or target is None:
+                return False
+            inside.add(reference)
+            if not follows(target):
+                return False
+            inside.remove(reference)
+            done.add(reference)
+        return True
+
+    return not follows({name: value for name, value in schema.items() if name not in ("$defs", "definitions")})
 
 
 def _references(value: Any) -> set[str]:

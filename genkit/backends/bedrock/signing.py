@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-re
 
 from __future__ import annotations
 
+import calendar
 import hashlib
 import hmac
 import time
@@ -13,9 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-__all__ = ["Keys", "Signer", "canonical_path"]
+__all__ = ["Keys", "Signer", "canonical_path", "signed_at"]
 
 _SERVICE = "bedrock"
+_MOMENT = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -56,10 +58,11 @@ class Signer:
             content: The body.
             headers: Of these, `content-type` and those that begin with "x-amz-" are signed; names in lower case.
         """
-        moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self.clock() + self.offset))
+        moment = time.strftime(_MOMENT, time.gmtime(self.clock() + self.offset))
         signed = {"host": host, "x-amz-date": moment}
         for name, value in headers.items():
-            if name == "content-type" or name.startswith("x-amz-"):
+            # The time is the signature's own, whatever else was given.
+            if name == "content-type" or (name.startswith("x-amz-") and name != "x-amz-date"):
                 signed[name] = " ".join(value.split())
         added = {"x-amz-date": moment}
         if keys.token:
@@ -94,6 +97,14 @@ class Signer:
                 key = hmac.digest(key, part.encode(), "sha256")
             self._kept = (wanted, key)
         return key
+
+
+def signed_at(headers: Mapping[str, str]) -> float | None:
+    """Return when a request was signed, in seconds since 1970 on the clock that was allowed for; None if it was not."""
+    try:
+        return calendar.timegm(time.strptime(headers["x-amz-date"], _MOMENT))
+    except (KeyError, ValueError):
+        return None
 
 
 def canonical_path(path: str) -> str:

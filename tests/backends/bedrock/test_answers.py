@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import json
 
 import pytest
 
+from genkit.backends.wire import Exchange
 from genkit.errors import BadResponse, GenkitError
-from genkit.types import Audio, Image, Opaque, Text, TextDelta, ToolCall, ToolCallDelta
+from genkit.types import Audio, Image, Opaque, Schema, Text, TextDelta, Tool, ToolCall, ToolCallDelta
 from tests.backends.bedrock.cases import (
     BACKEND,
     NOVA_2,
@@ -42,13 +44,14 @@ def test_a_signature_without_text_is_reasoning_all_the_same() -> None:
     stream = stream_of(block(0, {"reasoningContent": {"signature": "c2ln"}}))
     same([{"reasoningContent": {"reasoningText": {"text": "", "signature": "c2ln"}}}], stream)
     odd = {"reasoningContent": {"of_tomorrow": 1}}
-    assert decoded(odd).message.parts == (Opaque(type="reasoningContent", origin=ORIGIN, native=odd),)
+    kept = Opaque(type="reasoningContent", origin=ORIGIN, native={"maker": "anthropic", **odd})
+    assert decoded(odd).message.parts == (kept,)
 
 
 def test_arguments_of_a_call_that_bedrock_ran_are_kept_though_they_are_no_json() -> None:
     used = {"toolUseId": "s1", "name": "nova_code_interpreter", "type": "server_tool_use"}
     part = streamed(stream_of(block(0, {"toolUse": {"input": "{"}}, start={"toolUse": used}))).message.parts[0]
-    assert part.native == {"toolUse": {**used, "input": "{"}}
+    assert part.native == {"maker": "anthropic", "toolUse": {**used, "input": "{"}}
 
 
 def test_a_character_that_was_cut_in_two_is_joined() -> None:
@@ -89,7 +92,8 @@ def test_citations_stay_with_their_text() -> None:
     stream = stream_of(block(0, {"text": "So it "}, {"citation": citation}, {"text": "is."}))
     cited = {"citationsContent": {"content": [{"text": "So it "}, {"text": "is."}], "citations": [citation]}}
     response = same([cited], stream)
-    assert response.message.parts == (Text(text="So it is.", citations=(citation,), origin=ORIGIN),)
+    kept = Text(text="So it is.", citations=(citation,), origin=ORIGIN, native={"maker": "amazon"})
+    assert response.message.parts == (kept,)
 
 
 def test_images_and_sounds_are_parts() -> None:
@@ -129,7 +133,7 @@ def test_what_bedrock_ran_itself_is_kept_in_its_place_and_is_no_call() -> None:
     ]
     response = same(content, stream)
     assert response.tool_calls == ()
-    assert [part.native for part in response.message.parts[:2]] == content[:2]
+    assert [part.native for part in response.message.parts[:2]] == [{"maker": "amazon", **item} for item in content[:2]]
     assert response.warnings == ()
 
 
@@ -138,8 +142,14 @@ def test_a_block_without_a_word_is_kept_and_told() -> None:
         [{"hologram": {"depth": 3}}],
         stream_of(block(0, {"hologram": {"depth": 3}})),
     )
-    assert response.message.parts == (Opaque(type="hologram", origin=ORIGIN, native={"hologram": {"depth": 3}}),)
+    native = {"maker": "amazon", "hologram": {"depth": 3}}
+    assert response.message.parts == (Opaque(type="hologram", origin=ORIGIN, native=native),)
     assert [(warning.kind, warning.subject) for warning in response.warnings] == [("note", "hologram")]
+
+
+def test_what_a_guardrail_says_is_no_makers() -> None:
+    said = {"guardContent": {"text": {"text": "x"}}}
+    assert decoded(said).message.parts == (Opaque(type="guardContent", origin=ORIGIN, native=said),)
 
 
 def test_an_event_without_a_word_is_told() -> None:
@@ -163,8 +173,6 @@ def test_what_is_said_beside_the_message_is_native() -> None:
 
 @pytest.mark.parametrize("data", [{}, {"output": {}}, {"output": None}, {"output": {"message": []}}])
 def test_an_answer_without_a_message_is_a_bad_response(data: dict) -> None:
-    from genkit.backends.wire import Exchange
-
     with pytest.raises(BadResponse):
         BACKEND.decoded(wire(), data, Exchange())
 
@@ -180,8 +188,6 @@ def test_an_answer_without_a_message_is_a_bad_response(data: dict) -> None:
     ],
 )
 def test_an_answer_of_another_shape_is_a_typed_error(content: list) -> None:
-    from genkit.backends.wire import Exchange
-
     data = {"output": {"message": {"content": content}}, "stopReason": "end_turn"}
     with pytest.raises(GenkitError):
         BACKEND.decoded(wire(), data, Exchange())
@@ -211,3 +217,98 @@ def test_an_error_message_frame_is_typed() -> None:
     with pytest.raises(GenkitError, match=r"Oops\."):
         BACKEND.decoder(wire()).feed(Frame(headers, b""))
     assert frames() == []
+
+
+def test_what_comes_beside_text_in_a_stream_and_has_no_word_is_told() -> None:
+    response = streamed(stream_of(block(0, {"text": "a", "mood": 1}, {"weather": "rain"}, {"text": "b"})))
+    assert response.text == "ab"
+    assert [(warning.kind, warning.subject) for warning in response.warnings] == [("note", "mood"), ("note", "weather")]
+
+
+def test_a_stream_that_ends_before_its_counts_says_so() -> None:
+    response = streamed(stream_of(block(0, {"text": "x"}))[:-1])
+    assert [(warning.kind, warning.subject) for warning in response.warnings] == [("note", "usage")]
+
+
+def test_redacted_reasoning_keeps_its_place_though_the_stream_forgot_its_end() -> None:
+    hidden = base64.b64encode(b"hidden").decode()
+    stream = stream_of(
+        [("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoningContent": {"redactedContent": hidden}}})],
+        block(1, {"text": "Yes."}),
+    )
+    same([{"reasoningContent": {"redactedContent": hidden}}, {"text": "Yes."}], stream)
+
+
+@pytest.mark.parametrize(("kind", "payload"), [("contentBlockDelta", b'{"delta": 3}'), ("contentBlockStop", b"{oops")])
+def test_an_event_that_is_broken_is_quoted(kind: str, payload: bytes) -> None:
+    from genkit.transport.eventstream import Frame
+
+    with pytest.raises(BadResponse, match=payload.decode().replace("{", ".")) as caught:
+        BACKEND.decoder(wire()).feed(Frame({":event-type": kind, ":message-type": "event"}, payload))
+    assert caught.value.__cause__ is not None
+
+
+class TestAnswersThatAreCalls:
+    """The answer is the call of a tool, where a model can be held to a schema in no other way."""
+
+    SCHEMA = Schema(name="a", json_schema={"type": "object", "properties": {"a": {"type": "integer"}}})
+    LIST = Schema(name="a", json_schema={"type": "array", "items": {"type": "integer"}})
+
+    def sent(self, schema: Schema = SCHEMA):
+        return wire(model=NOVA_2, output_schema=schema)
+
+    def call(self, index: int, *pieces: str) -> list:
+        start = {"toolUse": {"toolUseId": f"t{index}", "name": "genkit_answer"}}
+        return block(index, *({"toolUse": {"input": piece}} for piece in pieces), start=start)
+
+    def used(self, given: object) -> dict:
+        return {"toolUse": {"toolUseId": "t", "name": "genkit_answer", "input": given}}
+
+    def agreed(self, content: list[dict], stream: list, sent: object):
+        whole = decoded(*content, stop="tool_use", sent=sent)
+        assert streamed(stream, sent) == whole
+        return whole
+
+    def test_text_before_the_answer_is_what_the_model_thought(self) -> None:
+        thought = "<thinking>Hm.</thinking>"
+        stream = stream_of(
+            block(0, {"text": thought[:9]}, {"text": thought[9:]}), self.call(1, '{"a":1}'), stop="tool_use"
+        )
+        response = self.agreed([{"text": thought}, self.used({"a": 1})], stream, self.sent())
+        assert response.text == '{"a":1}'
+        assert [part.text for part in response.message.parts] == [thought, '{"a":1}']
+
+    def test_text_without_a_call_is_the_answer(self) -> None:
+        stream = stream_of(block(0, {"text": "I can"}, {"text": "not."}))
+        whole = decoded({"text": "I cannot."}, sent=self.sent())
+        assert streamed(stream, self.sent()) == whole
+        assert whole.text == "I cannot."
+
+    def test_text_before_another_call_is_text(self) -> None:
+        tools = (Tool(name="lookup"),)
+        sent = wire(model=NOVA_2, output_schema=self.SCHEMA, tools=tools)
+        start = {"toolUse": {"toolUseId": "t", "name": "lookup"}}
+        stream = stream_of(block(0, {"text": "I look."}), block(1, start=start), stop="tool_use")
+        other = {"toolUse": {"toolUseId": "t", "name": "lookup", "input": {}}}
+        assert self.agreed([{"text": "I look."}, other], stream, sent).text == "I look."
+
+    def test_text_that_is_held_back_when_a_stream_breaks_is_in_what_arrived(self) -> None:
+        decoder = BACKEND.decoder(self.sent())
+        for piece in frames(*block(0, {"text": "I can"})[:1]):
+            assert list(decoder.feed(piece)) == []
+        assert decoder.response(Exchange()).text == "I can"
+
+    @pytest.mark.parametrize("wrapped", [False, True])
+    def test_of_two_answers_the_first_is_taken_and_the_other_told(self, wrapped: bool) -> None:
+        first, other = ([1], [2]) if wrapped else ({"a": 1}, {"a": 2})
+        given = [{"value": value} if wrapped else value for value in (first, other)]
+        stream = stream_of(*(self.call(at, json.dumps(value)) for at, value in enumerate(given)), stop="tool_use")
+        sent = self.sent(self.LIST if wrapped else self.SCHEMA)
+        response = self.agreed([self.used(value) for value in given], stream, sent)
+        assert json.loads(response.text) == first
+        assert [warning.subject for warning in response.warnings] == ["output_schema"]
+
+    def test_white_space_of_a_streamed_answer_is_that_of_a_whole_one(self) -> None:
+        text = '{ "a\\" b" : [ 1,\n 2 ] }'
+        stream = stream_of(self.call(0, *text), stop="tool_use")
+        assert self.agreed([self.used(json.loads(text))], stream, self.sent()).text == '{"a\\" b":[1,2]}'

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ from genkit.backends.bedrock import connection as module
 from genkit.backends.bedrock.connection import Connection
 from genkit.backends.bedrock.signing import Keys
 from genkit.errors import AuthenticationFailed, ConfigError, MissingCredential, MissingExtra, Timeout
-from genkit.types import Settings, Timeouts
+from genkit.types import Message, Request, Settings, Timeouts
 from tests.backends.bedrock.cases import NOVA, request
+from tests.farend import Call, FarEnd
 
 ARN = "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.amazon.nova-lite-v1:0"
 ROOT = Path(__file__).parents[3]
@@ -94,6 +96,62 @@ class TestWhere:
     def test_a_fips_endpoint_is_asked_for_by_its_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", "true")
         assert place(region="us-east-1")[0] == "https://bedrock-runtime-fips.us-east-1.amazonaws.com"
+
+    @pytest.mark.parametrize("fips", ["true", "false"])
+    def test_the_dual_stack_endpoint_is_that_of_botocore(self, fips: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_USE_DUALSTACK_ENDPOINT", "true")
+        monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", fips)
+        for region in ("us-east-1", "us-gov-west-1", "cn-north-1", "eusc-de-east-1"):
+            client = boto3.client(
+                "bedrock-runtime", region_name=region, aws_access_key_id="a", aws_secret_access_key="b"
+            )
+            assert place(region=region)[0] == client.meta.endpoint_url
+        with pytest.raises(ConfigError, match="no dual-stack endpoint"):
+            place(region="eu-isoe-west-1")
+
+    def test_a_session_is_asked_for_its_region_once_and_off_the_event_loop(self) -> None:
+        asked: list[threading.Thread] = []
+
+        class Slow:
+            @property
+            def region_name(self) -> str:
+                asked.append(threading.current_thread())
+                return "eu-west-2"
+
+            def get_credentials(self) -> None: ...
+
+        connection = Connection("bedrock", session=Slow())
+
+        async def twice() -> list[str]:
+            return [(await connection.aplace(NOVA)).region for _ in range(2)]
+
+        assert asyncio.run(twice()) == ["eu-west-2"] * 2
+        assert len(asked) == 1
+        assert asked != [threading.current_thread()]
+
+    @pytest.mark.parametrize(
+        ("base", "warned"),
+        [
+            ("http://gateway.example", True),
+            ("http://127.0.0.1:1", False),
+            ("http://[::1]:1", False),
+            ("http://localhost:1", False),
+            ("https://gateway.example", False),
+        ],
+    )
+    def test_a_key_that_goes_unencrypted_to_another_machine_is_told_once(
+        self, base: str, warned: bool, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        backend = Bedrock(base_url=base, api_key="hush-hush")
+        for _ in range(2):
+            backend.sign(backend.encode(request("Hi"), stream=False), b"{}")
+        assert [record.levelname for record in caplog.records] == ["WARNING"] * warned
+        assert "hush" not in caplog.text
+
+    def test_a_signature_may_go_unencrypted(self, keys: None, caplog: pytest.LogCaptureFixture) -> None:
+        backend = Bedrock(base_url="http://gateway.example", region="us-east-1")
+        backend.sign(backend.encode(request("Hi"), stream=False), b"{}")
+        assert caplog.records == []
 
     def test_an_endpoint_of_ones_own_wins(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "https://all.example")
@@ -175,7 +233,8 @@ class TestWho:
         with pytest.raises(MissingCredential):
             Connection("bedrock", api_key=lambda: "").identity()
         with pytest.raises(ConfigError, match="asynchronous"):
-            Connection("bedrock", api_key=later).identity()  # type: ignore[arg-type]
+            Connection("bedrock", api_key=later).identity()
+        assert asyncio.run(Connection("bedrock", api_key=later).aidentity()) == "key"
 
     def test_keys_of_the_environment_need_no_botocore(self, monkeypatch: pytest.MonkeyPatch, keys: None) -> None:
         monkeypatch.setattr(module, "import_module", no_botocore)
@@ -218,6 +277,32 @@ class TestWho:
         with pytest.raises(AuthenticationFailed, match="aws sso login") as caught:
             Connection("bedrock", profile="p").identity()
         assert caught.value.__cause__ is not None
+
+    def test_no_error_quotes_what_a_source_of_credentials_said(self, tmp_path: Path) -> None:
+        program = f"{sys.executable} -c 'import sys; sys.exit(\"hunter2\")'"
+        write("AWS_CONFIG_FILE", f"[profile p]\ncredential_process = {program}\n")
+
+        class Telling:
+            region_name = "us-east-1"
+
+            def get_credentials(self) -> None:
+                raise RuntimeError("the secret is hunter2")
+
+        class Telltale(Telling):
+            @property
+            def region_name(self) -> str:  # type: ignore[override]
+                raise RuntimeError("the secret is hunter2")
+
+        for options in (
+            {"profile": "p", "region": "us-east-1"},
+            {"session": Telling()},
+            {"session": Telltale()},
+        ):
+            backend = Bedrock(base_url="http://127.0.0.1:1", **options)
+            with pytest.raises(AuthenticationFailed) as caught:
+                backend.generate(request("Hi"))
+            assert "hunter2" not in str(caught.value)
+            assert "hunter2" not in backend.health(online=False).message
 
     def test_a_session_is_made_once_however_many_ask(self, monkeypatch: pytest.MonkeyPatch) -> None:
         write("AWS_SHARED_CREDENTIALS_FILE", "[default]\naws_access_key_id = AKIDFILE\naws_secret_access_key = s\n")
@@ -297,6 +382,63 @@ class TestRefreshing:
         assert asyncio.run(connection.aidentity()) == Keys("AKID1", "s", "t")
         assert connection.identity() == Keys("AKID1", "s", "t")
         assert len(calls) == 1
+
+    def test_keys_are_used_until_they_end_while_others_are_fetched_and_fail(self) -> None:
+        def refreshed() -> dict[str, str]:
+            asked.set()
+            raise RuntimeError("down")
+
+        asked = threading.Event()
+        soon = (datetime.now(UTC) + timedelta(seconds=200)).isoformat()
+        old = {"access_key": "OLD", "secret_key": "s", "token": "t", "expiry_time": soon}
+        credentials = RefreshableCredentials.create_from_metadata(old, refreshed, "test")
+        connection = Connection("bedrock", session=Session(credentials))
+        connection._credentials = credentials
+        assert not connection.may_wait()
+        assert connection.identity() == Keys("OLD", "s", "t")
+        assert asked.wait(5)
+        assert asyncio.run(connection.aidentity()) == Keys("OLD", "s", "t")
+
+    def test_tasks_that_wait_for_keys_share_one_thread(self) -> None:
+        credentials = Refreshed(due=True)
+        go = threading.Event()
+        credentials.get_frozen_credentials = lambda: (  # type: ignore[method-assign]
+            go.wait(5),
+            Refreshed.get_frozen_credentials(credentials),
+        )[1]
+        connection = Connection("bedrock", session=Session(credentials))
+
+        async def many() -> int:
+            before = {thread for thread in threading.enumerate() if thread.name == "genkit-credential"}
+            tasks = [asyncio.create_task(connection.aidentity()) for _ in range(200)]
+            await asyncio.sleep(0)
+            busy = sum(thread.name == "genkit-credential" for thread in threading.enumerate() if thread not in before)
+            go.set()
+            assert set(await asyncio.gather(*tasks)) == {Keys("AKIDROLE", "s", "t")}
+            return busy
+
+        assert asyncio.run(many()) == 1
+        assert len(credentials.threads) == 1
+
+    def test_keys_that_are_refused_as_over_are_looked_for_again_and_the_request_sent_once_more(self) -> None:
+        class Changing(Session):
+            def get_credentials(self) -> Any:
+                found.append(1)
+                return botocore.credentials.Credentials(f"AKID{len(found)}", "s", "t")
+
+        def script(call: Call) -> None:
+            if "Credential=AKID1/" in call.request.headers["authorization"]:
+                refusal = {"x-amzn-errortype": "ExpiredTokenException"}
+                call.answer(b'{"message": "expired"}', status=403, headers=refusal)
+            else:
+                call.answer(b'{"inputTokens": 5}')
+
+        found: list[int] = []
+        request = Request(model="anthropic.claude-sonnet-4-5-20250929-v1:0", messages=(Message.user("hi"),))
+        with FarEnd(script) as far:
+            assert Bedrock(session=Changing(None), base_url=far.url).count_tokens(request) == 5
+            assert len(far.requests) == 2
+            assert asyncio.run(Bedrock(session=Changing(None), base_url=far.url).acount_tokens(request)) == 5
 
     def test_a_refresh_that_fails_is_typed(self) -> None:
         class Failing(Refreshed):
@@ -407,6 +549,19 @@ print(plan.url, plan.headers["authorization"], plan.body, "botocore" in sys.modu
             assert "hush" not in str(plan)
             assert "secret" not in str(plan)
         assert Bedrock(headers={"x-team": "blue"}).plan(request("Hi")).headers["x-team"] == "<headers['x-team']>"
+
+    @pytest.mark.parametrize("token", ["a-session-token", None])
+    def test_a_plan_shows_the_token_of_a_session_where_one_would_be_sent(
+        self, keys: None, monkeypatch: pytest.MonkeyPatch, token: str | None
+    ) -> None:
+        monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+        if token is not None:
+            monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+        backend = Bedrock(region="us-east-1")
+        planned = backend.plan(request("Hi")).headers
+        sent = backend.sign(backend.encode(request("Hi"), stream=False), b"{}").headers
+        assert set(planned) == set(sent)
+        assert planned.get("x-amz-security-token") == ("<AWS session token>" if token else None)
 
     def test_headers_that_authorize_replace_the_signature(self) -> None:
         backend = Bedrock(region="us-east-1", headers={"Authorization": "Bearer gateway"})

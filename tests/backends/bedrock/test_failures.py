@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from email.utils import formatdate
 
 import pytest
@@ -24,6 +25,7 @@ from genkit.errors import (
     Transient,
     Unsupported,
 )
+from genkit.transport import HttpRequest
 
 NOW = 1_790_000_000.0
 
@@ -136,15 +138,32 @@ def test_a_wait_that_is_asked_for_is_told() -> None:
     assert failed(429, "ThrottlingException", **{"retry-after": "soon"}).retry_after is None
 
 
+def test_whole_sentences_tell_faults_apart_inside_a_stream_too() -> None:
+    said = b'{"message": "Input is too long for requested model."}'
+    assert type(in_stream("validationException", said, backend="bedrock")) is ContextTooLong
+    assert type(in_stream("internalServerException", said, backend="bedrock")) is ServerError
+
+
 class TestClocks:
     def backend(self) -> Bedrock:
         backend = Bedrock()
         backend._signer.clock = lambda: NOW
         return backend
 
-    def refused(self, backend: Bedrock, *, date: float | None, code: str = "InvalidSignatureException") -> GenkitError:
+    def refused(
+        self,
+        backend: Bedrock,
+        *,
+        date: float | None,
+        code: str = "InvalidSignatureException",
+        signed: float | None = None,
+    ) -> GenkitError:
+        """Return the error for a request that was signed with the backend's clock, or at another time."""
+        at = backend._signer.clock() + backend._signer.offset if signed is None else signed
+        moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at))
+        http = HttpRequest("https://x.example", {"x-amz-date": moment, "authorization": "AWS4-HMAC-SHA256 x"})
         headers = {"x-amzn-errortype": code} | ({"date": formatdate(date, usegmt=True)} if date is not None else {})
-        return backend.failure(403, headers, b'{"message": "Signature expired."}')
+        return backend.refusal(403, headers, b'{"message": "Signature expired."}', http)
 
     @pytest.mark.parametrize(("ahead", "side"), [(3600.0, "behind"), (-3600.0, "ahead of")])
     def test_a_wrong_clock_is_set_by_the_far_ends_and_told(self, ahead: float, side: str) -> None:
@@ -160,16 +179,15 @@ class TestClocks:
     def test_a_refusal_after_the_clock_was_set_is_final(self) -> None:
         backend = self.backend()
         self.refused(backend, date=NOW + 3600)
-        backend._signer.clock = lambda: NOW + 60
-        error = self.refused(backend, date=NOW + 3660)
+        error = self.refused(backend, date=NOW + 3600)
         assert type(error) is AuthenticationFailed
         assert not error.retryable
 
     def test_requests_that_were_under_way_are_excused_too(self) -> None:
         backend = self.backend()
         self.refused(backend, date=NOW + 3600)
-        backend._signer.clock = lambda: NOW + 2
-        assert isinstance(self.refused(backend, date=NOW + 3602), ClockSkew)
+        backend._signer.clock = lambda: NOW + 200
+        assert isinstance(self.refused(backend, date=NOW + 3800, signed=NOW), ClockSkew)
 
     @pytest.mark.parametrize("date", [None, NOW, NOW + 20])
     def test_a_right_clock_is_not_blamed(self, date: float | None) -> None:

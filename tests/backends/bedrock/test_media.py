@@ -7,7 +7,8 @@ import pytest
 from genkit.backends.bedrock import media
 from genkit.backends.bedrock.models import UNKNOWN
 from genkit.errors import InvalidRequest, Unsupported
-from genkit.types import Audio, Document, Image, Media, Video
+from genkit.types import Audio, Document, Image, Media, Message, Video
+from tests.backends.bedrock.cases import wire
 from tests.backends.bedrock.service_model import model
 
 SHAPES = {"image": "ImageFormat", "document": "DocumentFormat", "video": "VideoFormat", "audio": "AudioFormat"}
@@ -59,5 +60,31 @@ def test_what_cannot_be_sent_is_refused_with_a_way_out(part: Media, kind: type[E
 
 
 def test_a_picture_of_fifty_megabytes_is_refused_before_it_is_sent() -> None:
-    with pytest.raises(InvalidRequest, match="50,000,000 bytes, and a request takes 25,000,000: give it as an s3://"):
+    said = "66,666,668 bytes in base64, and a request takes 25,000,000: give it as an s3://"
+    with pytest.raises(InvalidRequest, match=said):
         form(Image(data=bytes(50_000_000), mime="image/png"))
+
+
+def test_bytes_are_counted_as_they_are_sent() -> None:
+    with pytest.raises(InvalidRequest, match="in base64"):
+        form(Image(data=bytes(20_000_000), mime="image/png"))
+    assert form(Image(data=bytes(18_000_000), mime="image/png")) == "png"
+
+
+def test_media_that_are_too_many_together_are_refused_before_they_are_sent() -> None:
+    pictures = [Image(data=bytes(10_000_000), mime="image/png")] * 2
+    assert wire(Message.user("See", pictures[0]))
+    with pytest.raises(InvalidRequest, match="the media of this request have 26,666,672 bytes"):
+        wire(Message.user("See", *pictures))
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        Image(data=b"\xff\xd8\xff\xe0\x00\x10JFIF", mime="image/png"),
+        Document(data=b"\x89PNG\r\n\x1a\n", mime="application/pdf"),
+    ],
+)
+def test_bytes_that_are_certainly_of_another_type_than_is_said_are_refused(part: Media) -> None:
+    with pytest.raises(InvalidRequest, match="the bytes of this"):
+        form(part)

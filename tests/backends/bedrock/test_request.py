@@ -23,6 +23,7 @@ from tests.backends.bedrock.cases import (
     TITAN,
     body,
     call,
+    decoded,
     reports,
     request,
     result,
@@ -144,10 +145,16 @@ class TestTools:
         sent = body("Hi", tools=(LOOKUP,), tool_choice="required", output_schema=schema, model=CLAUDE_37)
         assert [tool["toolSpec"]["name"] for tool in sent["toolConfig"]["tools"]] == ["lookup"]
 
+    @pytest.mark.parametrize("model", [CLAUDE_45, NOVA])
+    def test_parameters_without_a_type_are_those_of_an_object(self, model: str) -> None:
+        spec = body("Hi", tools=(Tool(name="a", parameters={}),), model=model)["toolConfig"]["tools"][0]["toolSpec"]
+        assert spec["inputSchema"]["json"] == {"type": "object"}
+
     def test_a_name_that_is_changed_is_told(self) -> None:
         assert reports(wire("Hi", tools=(Tool(name="get.weather"),))) == [("note", "tools")]
 
 
+EXTRA = {"bedrock": {"toolConfig": {"tools": [{"toolSpec": {"name": "lookup", "inputSchema": {"json": {}}}}]}}}
 LIMITED = {"type": "object", "properties": {"x": {"type": "integer", "minimum": 1}}}
 
 
@@ -223,7 +230,7 @@ class TestCaching:
         signed = Thinking(text="Hm.", origin=ORIGIN, native={"maker": "anthropic", "signature": "x"}, cache=True)
         sent = wire("Hi", Message.assistant(signed, Text(text="", cache=True), "Yes"), "Go on")
         assert points(sent.body) == []
-        assert reports(sent) == [("dropped", "cache"), ("dropped", "cache")]
+        assert reports(sent) == [("dropped", "cache"), ("dropped", "cache"), ("note", "text")]
 
     def test_of_more_than_four_points_the_first_turns_go_without(self) -> None:
         marked = [Message.user(Text(text=f"{i}", cache=True)) for i in range(4)]
@@ -274,6 +281,31 @@ class TestExtra:
         found = turns("Go", Message.assistant(call()), Message.tool(result("t1", "42")), extra=extra)
         assert "toolUse" in found[1]["content"][0]
 
+    def test_a_choice_holds_for_tools_of_bedrocks_own_too(self) -> None:
+        sent = wire("Hi", tool_choice="required", extra=EXTRA)
+        assert sent.body["toolConfig"] == {**EXTRA["bedrock"]["toolConfig"], "toolChoice": {"any": {}}}
+        named = wire("Hi", tool_choice=ToolChoice(mode="named", names=("lookup",)), extra=EXTRA)
+        assert named.body["toolConfig"]["toolChoice"] == {"tool": {"name": "lookup"}}
+        assert sent.warnings == named.warnings == ()
+
+    def test_a_choice_among_names_that_tools_of_bedrocks_own_escape_is_refused(self) -> None:
+        choice = ToolChoice(mode="named", names=("a", "b"))
+        with pytest.raises(Unsupported, match=r"may be called: \['lookup'\]"):
+            wire("Hi", tools=(Tool(name="a"), Tool(name="b")), tool_choice=choice, extra=EXTRA)
+
+    def test_no_choice_is_told_to_claude_and_refused_for_others_where_tools_are_bedrocks_own(self) -> None:
+        sent = wire("Hi", tool_choice="none", extra=EXTRA)
+        assert sent.body["additionalModelRequestFields"] == {"tool_choice": {"type": "none"}}
+        with pytest.raises(Unsupported, match="kept from calling"):
+            wire("Hi", tool_choice="none", extra=EXTRA, model=NOVA)
+
+    @pytest.mark.parametrize("value", [None, "x", {"tools": None}, {"tools": {"x": 1}}, {"tools": ["x"]}])
+    def test_options_of_another_form_raise_nothing_of_pythons_own(self, value: object) -> None:
+        asked = request("Hi", tools=(LOOKUP,), tool_choice="auto", cache_prompt=True)
+        asked = asked.model_copy(update={"extra": {"bedrock": {"toolConfig": value, "inferenceConfig": value}}})
+        sent = BACKEND.encode(asked, stream=False)
+        assert sent.body["inferenceConfig"] == value
+
     def test_a_stream_takes_its_own_guardrail_mode(self) -> None:
         config = {"guardrailIdentifier": "abc", "guardrailVersion": "1", "streamProcessingMode": "async"}
         assert wire("Hi", stream=True, extra={"bedrock": {"guardrailConfig": config}}).body["guardrailConfig"] == config
@@ -314,6 +346,38 @@ class TestHistories:
         sent = wire("Hi", Message.assistant(theirs), "Go on")
         assert sent.body["messages"][1]["content"] == [{"text": "So."}]
         assert reports(sent) == [("dropped", "citations")]
+
+    @pytest.mark.parametrize("text", ["", " "])
+    def test_citations_without_text_are_not_sent(self, text: str) -> None:
+        cited = Text(text=text, citations=({"title": "Book"},), origin=ORIGIN)
+        sent = wire("Hi", Message.assistant(cited, "Yes."), "Go on")
+        assert sent.body["messages"][1]["content"] == [{"text": "Yes."}]
+        assert ("dropped", "citations") in reports(sent)
+
+    def test_items_and_citations_go_back_to_models_of_their_maker_only(self) -> None:
+        cited = {"citationsContent": {"content": [{"text": "So."}], "citations": [{"title": "Book"}]}}
+        used = {"toolUse": {"toolUseId": "s1", "name": "nova_grounding", "input": {}, "type": "server_tool_use"}}
+        said = decoded(used, cited, sent=wire(model=NOVA_2)).message
+        assert turns("Hi", said, "Go on", model=NOVA)[1]["content"] == [used, cited]
+        sent = wire("Hi", said, "Go on", model=CLAUDE)
+        assert sent.body["messages"][1]["content"] == [{"text": "So."}]
+        assert reports(sent) == [("dropped", "server_tool_use"), ("dropped", "citations")]
+
+    def test_what_another_vendor_signed_of_text_and_calls_is_reported(self) -> None:
+        signed: Any = {"origin": "google/generateContent", "native": {"thoughtSignature": "S"}}
+        parts = (Text(text="I look.", **signed), call().model_copy(update=signed))
+        sent = wire("Go", Message.assistant(*parts), Message.tool(result("t1", "42")), tools=(LOOKUP,))
+        assert reports(sent) == [("dropped", "thinking")]
+        assert "google/generateContent signed" in sent.warnings[0].message
+
+    def test_empty_turns_are_reported_and_empty_texts_noted(self) -> None:
+        sent = wire("One", Message.assistant(), Message.user(""), Message.user("", "Two"))
+        assert sent.body["messages"] == [{"role": "user", "content": [{"text": "One"}, {"text": "Two"}]}]
+        assert reports(sent) == [("dropped", "message"), ("dropped", "message"), ("note", "text")]
+
+    def test_text_that_is_moved_before_calls_is_reported(self) -> None:
+        history = ("Go", Message.assistant(call(), "Wait."), Message.tool(result("t1", "42")))
+        assert reports(wire(*history, tools=(LOOKUP,))) == [("changed", "text")]
 
     def test_a_refusal_is_text_like_other_text(self) -> None:
         assert reports(wire("Hi", Message.assistant(Text(text="No.", refusal=True)), "Why?")) == [

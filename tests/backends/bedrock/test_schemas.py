@@ -88,3 +88,21 @@ def test_references_that_lead_nowhere_stay(reference: str) -> None:
 
 def test_a_schema_without_definitions_is_as_it_was() -> None:
     assert inlined(CITY) == (CITY, True)
+
+
+def shared(levels: int) -> dict[str, Any]:
+    """Return a schema each of whose definitions refers twice to the next."""
+    defs: dict[str, Any] = {
+        f"L{at}": {"type": "object", "properties": {name: {"$ref": f"#/$defs/L{at + 1}"} for name in "ab"}}
+        for at in range(levels)
+    }
+    return {"type": "object", "properties": {"r": {"$ref": "#/$defs/L0"}}, "$defs": {**defs, f"L{levels}": CITY}}
+
+
+def test_references_to_what_is_shared_are_followed_once_each() -> None:
+    assert closed(shared(60))[1] == []
+
+
+def test_a_schema_that_would_grow_beyond_measure_keeps_its_references() -> None:
+    assert inlined(shared(60)) == (shared(60), False)
+    assert inlined(shared(5))[1] is True

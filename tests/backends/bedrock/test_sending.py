@@ -28,7 +28,7 @@ from genkit.testing.contract.asking import Way, in_every_way, respond
 from genkit.types import FetchPolicy, Image, Message, Timeouts
 from tests.backends.bedrock.cases import CLAUDE_45, LLAMA, NOVA, block, call, request, result, stream_of
 from tests.contract.bedrock_farend import ACCESS, REGION, SECRET, TOKEN, frame, signature_fault, speak_bedrock
-from tests.farend import Call, FarEnd
+from tests.farend import Call, FarEnd, answer
 
 MODELS = [
     "amazon.nova-lite-v1:0",
@@ -134,6 +134,13 @@ class TestSignatures:
             in (received.headers["authorization"])
         )
 
+    def test_headers_that_a_signature_has_itself_do_not_break_it(self) -> None:
+        own = {"X-Amz-Date": "20200101T000000Z", "X-Amz-Security-Token": "another"}
+        with FarEnd(speak_bedrock) as far:
+            backend = Bedrock(base_url=far.url, region=REGION, headers=own)
+            assert backend.generate(request("Hi")).text == "Hi"
+            backend.close()
+
     def test_a_body_that_was_changed_on_the_way_is_found_out(self) -> None:
         with FarEnd(speak_bedrock) as far:
             backend = Bedrock(base_url=far.url, region=REGION)
@@ -176,6 +183,25 @@ class TestClocks:
 
         with FarEnd(script) as far, LLM(f"bedrock:{NOVA}", base_url=far.url, region=REGION) as llm:
             assert llm.generate("Hi").text == "Hi."
+
+    def test_a_wrong_secret_beside_a_wrong_clock_costs_two_refusals(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+
+        def script(call: Call) -> None:
+            headers = {
+                "x-amzn-errortype": "InvalidSignatureException",
+                "date": formatdate(time.time() + 7200, usegmt=True),
+            }
+            call.answer(b'{"message": "No match."}', status=403, headers=headers)
+
+        with FarEnd(script) as far:
+            with (
+                LLM(f"bedrock:{NOVA}", base_url=far.url, region=REGION, retries=3) as llm,
+                pytest.raises(AuthenticationFailed) as caught,
+            ):
+                llm.generate("Hi")
+            assert not isinstance(caught.value, ClockSkew)
+            assert len(far.requests) == 2
 
 
 class TestStreams:
@@ -297,6 +323,14 @@ class TestHealth:
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
         with FarEnd(speak_bedrock) as far, LLM(f"bedrock:{NOVA}", base_url=far.url, region=REGION) as llm:
             assert llm.health().state == "refused"
+
+    @pytest.mark.parametrize("status", [404, 429, 503])
+    def test_a_page_in_place_of_its_answer_is_failing(self, status: int) -> None:
+        with (
+            FarEnd(answer(b"<html>", status=status)) as far,
+            LLM(f"bedrock:{NOVA}", base_url=far.url, region=REGION) as llm,
+        ):
+            assert llm.health().state == "failing"
 
     def test_without_a_region_it_is_unconfigured(self) -> None:
         health = Bedrock().health(online=False)

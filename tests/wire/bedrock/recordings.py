@@ -126,7 +126,7 @@ class BedrockRecordings(Vendor):
     def translate(self, interaction: Interaction) -> Translation:
         if interaction.api == "embeddings":
             return requests.embedding(interaction)
-        return requests.request(interaction, _mark())
+        return requests.request(interaction, _mark(interaction.model))
 
     @override
     def as_plain(self, interaction: Interaction, reading: Reading) -> bytes:
@@ -160,10 +160,10 @@ def _backend() -> Bedrock:
 
 
 @lru_cache
-def _mark() -> requests.Mark:
+def _mark(model: str) -> requests.Mark:
     """Return how the backend marks and makes the vendor's own data."""
     backend = _backend()
-    asked = Request(model="anthropic.claude-sonnet-4-5-20250929-v1:0", messages=(Message.user("?"),))
+    asked = Request(model=model, messages=(Message.user("?"),))
     wire = backend.encode(asked, stream=False)
 
     def remember(blocks: Sequence[JSON]) -> tuple[Part, ...]:
