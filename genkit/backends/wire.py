@@ -86,10 +86,7 @@ class WireBackend(Backend):
         return headers.get("x-request-id")
 
     def parser(self) -> Any:
-        """Return the framing of this vendor's streams: `feed(bytes)` gives frames for the decoder.
-
-        One with `rest()` says what to feed it at the end of a body, so that what is left in it is a frame.
-        """
+        """Return the framing of its streams: `feed(bytes)` gives frames, `rest()`, if any, what to feed it last."""
         return SSEParser()
 
     def parsed(self, content: bytes, headers: Mapping[str, str], request: HttpRequest | None) -> JSON:
