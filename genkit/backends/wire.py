@@ -169,6 +169,10 @@ class WireBackend(Backend):
         state: Literal["ready", "configured", "unconfigured", "refused", "unreachable"] = "unconfigured"
         try:
             address = masked_url(self.placeholders(wire)[0])
+            if not online and self.may_wait():
+                # To find one out may take the network: a token, a role, a metadata service.
+                message = "no credential is at hand; where else one may come from is asked online only"
+                return Health(backend=self.name, state=state, message=message, address=address)
             http, _ = sign_in_time(self, replace(wire, timeouts=_PROBE_TIMEOUTS), b"")
             state, message = "configured", "there is a credential, or none is needed; the far end was not asked"
             if online:

@@ -60,3 +60,31 @@ class TestCompatibleServer(OpenAIContract):
             backend = OpenAI(name="ollama", base_url=f"{far.url}/v1")
             yield backend
             backend.close()
+
+
+class Azure(OpenAIContract):
+    """Azure's v1 route, where both interfaces are."""
+
+    __test__ = False
+
+    @pytest.fixture
+    def backend(self):
+        with FarEnd(speak_openai) as far:
+            backend = OpenAI(name="azure", base_url=far.url, api_key="azure-key", api=self.api)
+            yield backend
+            assert all(received.target.startswith("/openai/v1/") for received in far.requests)
+            assert all(received.headers["api-key"] == "azure-key" for received in far.requests)
+            backend.close()
+
+
+class TestAzureChat(Azure):
+    """Chat Completions at Azure."""
+
+    __test__ = True
+
+
+class TestAzureResponses(Azure):
+    """The Responses interface at Azure."""
+
+    __test__ = True
+    api = "responses"

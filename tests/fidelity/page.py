@@ -29,6 +29,7 @@ PAGE = Path(__file__).parent.parent.parent / "docs" / "reference" / "fidelity.md
 
 Verdict = Literal["exact", "fetched", "converted", "reported", "error"]
 _HELD = "<the bytes of "
+_SIGNS: dict[Verdict, str] = {"exact": "✓", "fetched": "↓", "converted": "≈", "reported": "!", "error": "✗"}
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,13 @@ class Outcome:
 
     @property
     def word(self) -> str:
-        """The verdict as the page says it."""
+        """The verdict as the page says it in words."""
         return "yes" if self.verdict == "exact" else self.verdict
+
+    @property
+    def sign(self) -> str:
+        """The verdict as the tables show it."""
+        return _SIGNS[self.verdict]
 
 
 def judge(case: Case, target: Target, backend: Backend) -> Outcome:
@@ -148,19 +154,23 @@ def _check_expressed(case: Case, target: Target, plan: Plan, backend: Backend) -
 
 # ---------------------------------------------------------------- the page
 
-_HEAD = """# Fidelity: what each backend can say
+_HEAD = """---
+hide: [toc]
+---
+
+# Fidelity: what each backend can say
 
 What becomes of everything that can be asked, at every backend. This page is made by `python -m tests.fidelity.page` out
 of the requests that `LLM.plan` shows. A test fails when it is not what the code does, or when something is neither sent
 nor reported.
 
-| word | means |
+| sign | means |
 |---|---|
-| yes | sent as asked |
-| fetched | genkit fetches the URL, and sends the bytes ([how, and from where](../how-to/images-and-files.md)) |
-| converted | sent in another form, which says the same or nearly; a warning on the response says how |
-| reported | not sent; a warning on the response says so (`require={...}` or `on_unsupported="error"`: an error) |
-| error | refused before anything is sent, because the caller relies on it |
+| ✓ | yes: sent as asked |
+| ↓ | fetched: genkit fetches the URL, and sends the bytes ([how, and from where](../how-to/images-and-files.md)) |
+| ≈ | converted: sent in another form, which says the same or nearly; a warning on the response says how |
+| ! | reported: not sent; a warning on the response says so (`require={...}` or `on_unsupported="error"`: an error) |
+| ✗ | error: refused before anything is sent, because the caller relies on it |
 """
 
 
@@ -194,10 +204,10 @@ def _group(name: str, cases: list[Case], backends: list[tuple[Target, Backend]])
         for target, backend in backends:
             outcome = judge(case, target, backend)
             numbers = sorted(notes.setdefault(_plain(message), len(notes) + 1) for message in outcome.messages)
-            cells.append(" ".join([outcome.word, *(f"[{number}]" for number in numbers)]))
+            cells.append(f"{outcome.sign} <sup>{', '.join(map(str, numbers))}</sup>" if numbers else outcome.sign)
         yield f"| {case.name} | {' | '.join(cells)} |"
     yield ""
-    yield from (f"- [{number}] {text}" for text, number in notes.items())
+    yield from (f"{number}. {text}" for text, number in notes.items())
     yield ""
 
 

@@ -29,6 +29,7 @@ SETTINGS = frozenset({"temperature", "top_p", "max_tokens", "stop", "reasoning",
 _INFERENCE = {"temperature": "temperature", "top_p": "topP", "max_tokens": "maxTokens"}
 _LEAST_BUDGET = 1024
 _MOST_POINTS = 4
+_LONG = "1h"
 _WORDS = ("minimal", "low", "medium", "high", "xhigh", "max")
 _TOOLS = "toolConfig"
 # Each holds one of several objects.
@@ -490,20 +491,18 @@ class _Encoding:
                 blocks[:] = [other for other in blocks if other is not block]
 
     def order_points(self) -> None:
-        """Let no cache point ask for longer than one before it, in the service's order: tools, instructions, turns."""
-        groups = [self.body.get(_TOOLS, {}).get("tools", []), self.body.get("system", [])]
-        groups += [turn["content"] for turn in self.body["messages"]]
-        short = shortened = False
-        for block in (block for blocks in groups for block in blocks if "cachePoint" in block):
-            point = block["cachePoint"]
-            if point.get("ttl") in (None, "5m"):
-                short = True
-            elif short:
-                block["cachePoint"] = {name: value for name, value in point.items() if name != "ttl"}
-                shortened = True
-        if shortened:
-            why = "a part may not be cached for longer than what stands before it; it is for five minutes"
+        """Let no cache point last longer than one before it, in the order in which the service reads them."""
+        turns = [block for turn in self.body["messages"] for block in turn["content"]]
+        read = [*self.body.get(_TOOLS, {}).get("tools", []), *self.body.get("system", []), *turns]
+        points = [block for block in read if "cachePoint" in block]
+        last = max((at for at, point in enumerate(points) if point["cachePoint"].get("ttl") == _LONG), default=0)
+        shorter = [point for point in points[:last] if point["cachePoint"].get("ttl") != _LONG]
+        if shorter:
+            why = f"no cache point may last longer than those before it; those before the one for {_LONG} last as long"
             self.losses.lose("cache", why, kind="changed")
+        for point in shorter:
+            # A new one: it may be the caller's own.
+            point["cachePoint"] = {**point["cachePoint"], "ttl": _LONG}
 
 
 def _further_tools(extra: JSON) -> list[str]:

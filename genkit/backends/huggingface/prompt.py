@@ -134,6 +134,7 @@ def lose_unreadable(request: Request, losses: Losses) -> None:
         for part in (*message.parts, *(part for parts in results for part in parts)):
             if isinstance(part, (Image, Audio, Video, Document, Opaque)):
                 losses.lose(part.kind, "this backend reads text only", guarantee=True)
+            _report(part, losses)
 
 
 def _check_variables(options: object) -> None:
@@ -257,6 +258,20 @@ def _content(parts: Sequence[Any]) -> str:
     text = "".join(part.text for part in parts if isinstance(part, Text))
     _check_characters(text)
     return text
+
+
+def _report(part: Any, losses: Losses) -> None:
+    """Report what stands on a part beside what a template shows of it."""
+    if part.cache:
+        losses.lose("cache", "a model on this machine keeps no prompts")
+    if isinstance(part, Text):
+        if part.refusal:
+            losses.lose("refusal", "a chat template does not tell a refusal from other text", kind="changed")
+        if part.citations:
+            losses.lose("citations", "a chat template has no place for them")
+    if part.native and not isinstance(part, Opaque) and (isinstance(part, (Text, ToolCall)) or not part.text):
+        subject = "thinking" if isinstance(part, Thinking) else "signature"
+        losses.lose(subject, f"what {part.origin or 'its origin'} sealed or signed can be read there only")
 
 
 def _tool(tool: Any) -> dict[str, Any]:

@@ -186,6 +186,25 @@ class TestCaching:
         assert sent.body["messages"][0]["content"][-1]["cachePoint"].get("ttl") == ttl
         assert [subject for _, subject in reports(sent)] == reported
 
+    def test_no_point_lasts_longer_than_one_before_it(self) -> None:
+        book = Text(text="The book", cache=True)
+        sent = wire(Message.system(book), Message.user(book, "Who?"), tools=(LOOKUP,), cache_prompt="1h")
+        spans = [
+            block["cachePoint"].get("ttl")
+            for block in [*sent.body["system"], *sent.body["messages"][0]["content"]]
+            if "cachePoint" in block
+        ]
+        assert spans == ["1h", "1h", "1h"]
+        assert reports(sent) == [("changed", "cache")]
+
+    def test_a_shorter_span_may_follow_a_longer_one(self) -> None:
+        sent = wire(Message.user(Text(text="The book", cache="1h"), "Who?"), cache_prompt=True)
+        spans = [
+            block["cachePoint"].get("ttl") for block in sent.body["messages"][0]["content"] if "cachePoint" in block
+        ]
+        assert spans == ["1h", None]
+        assert reports(sent) == []
+
     def test_no_cache_is_no_wish(self) -> None:
         assert points(body("Hi", cache_prompt=False)) == []
 
@@ -212,18 +231,6 @@ class TestCaching:
         sent = wire("Hi", Message.assistant(signed, Text(text="", cache=True), "Yes"), "Go on")
         assert points(sent.body) == []
         assert reports(sent) == [("dropped", "cache"), ("dropped", "cache"), ("note", "text")]
-
-    def test_no_point_asks_for_longer_than_one_before_it(self) -> None:
-        system = Message.system(Text(text="Be brief.", cache=True))
-        sent = wire(system, Message.user(Text(text="Hi", cache="1h")), tools=(LOOKUP,))
-        assert [b["cachePoint"] for b in sent.body["messages"][0]["content"] if "cachePoint" in b] == [
-            {"type": "default"}
-        ]
-        assert reports(sent) == [("changed", "cache")]
-        longer = Message.system(Text(text="Be brief.", cache="1h"))
-        sent = wire(longer, Message.user(Text(text="Hi", cache=True)), tools=(LOOKUP,))
-        assert sent.body["system"][-1]["cachePoint"]["ttl"] == "1h"
-        assert reports(sent) == []
 
     def test_of_more_than_four_points_the_first_turns_go_without(self) -> None:
         marked = [Message.user(Text(text=f"{i}", cache=True)) for i in range(4)]

@@ -193,3 +193,20 @@ class TestOtherParts:
 def test_special_tokens_are_added_only_when_asked(engine: Engine) -> None:
     plain = text_tokens(engine.tokenizer, "hello", special=False)
     assert engine.tokenizer.decode(plain) == "hello"
+
+
+@pytest.mark.parametrize(
+    ("part", "subject", "kind"),
+    [
+        (Text(text="x", citations=({"url": "u"},)), "citations", "dropped"),
+        (Text(text="x", refusal=True), "refusal", "changed"),
+        (Text(text="x", cache=True), "cache", "dropped"),
+        (Text(text="x", origin="google/generateContent", native={"thoughtSignature": "c2ln"}), "signature", "dropped"),
+        (Thinking(redacted=True, origin="bedrock/converse", native={"redactedContent": "c2ln"}), "thinking", "dropped"),
+    ],
+)
+def test_what_stands_beside_a_text_and_no_template_shows_is_reported(
+    render: Any, part: Any, subject: str, kind: str
+) -> None:
+    _, losses = render(Message.user("hi"), Message.assistant(part, "well"), Message.user("so?"))
+    assert (kind, subject) in [(warning.kind, warning.subject) for warning in losses.warnings]
