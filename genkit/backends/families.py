@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import Field, fields, replace
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from ..errors import ConfigError, UnknownSetting, suggest
 
@@ -93,7 +95,10 @@ class Families(Generic[F]):
         similar = _first(re.sub(r"\\b|[\\^$]", "", pattern), self._table)
         if like is not None:
             similar = _first(self._base(str(like)), self._likes)
-        return replace(similar or self._rest, pattern=pattern, **values)
+        try:
+            return replace(similar or self._rest, pattern=pattern, **values)
+        except ValueError as error:
+            raise ConfigError(f"a row of families= for {pattern!r}: {error}", backend=self._backend) from error
 
     def _value(self, name: str, value: Any) -> Any:
         """Return a field's value as the table has it; configuration files know lists only."""
@@ -101,9 +106,19 @@ class Families(Generic[F]):
         if isinstance(usual, frozenset | tuple):
             if isinstance(value, str) or not isinstance(value, Iterable):
                 raise ConfigError(f"families= takes a list for {name!r}, not {value!r}", backend=self._backend)
-            return type(usual)(value)
+            try:
+                value = type(usual)(value)
+            except TypeError as error:
+                raise ConfigError(
+                    f"families= cannot hold {value!r} for {name!r}: {error}", backend=self._backend
+                ) from error
         if isinstance(usual, bool) and not isinstance(value, bool):
             raise ConfigError(f"families= takes True or False for {name!r}, not {value!r}", backend=self._backend)
+        try:
+            TypeAdapter(get_type_hints(type(self._rest))[name]).validate_python(value, strict=True)
+        except ValidationError as error:
+            why = error.errors()[0]["msg"]
+            raise ConfigError(f"families= cannot hold {value!r} for {name!r}: {why}", backend=self._backend) from None
         return value
 
 

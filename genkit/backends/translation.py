@@ -52,7 +52,11 @@ class Exchange:
 
 
 class Decoder(Protocol):
-    """Turns the frames of one stream into events. State lives here; there is no I/O."""
+    """Turns the frames of one stream into events. State lives here; there is no I/O.
+
+    One with an attribute `settled` says so when nothing that matters can come any more: its answer then outlives what
+    breaks its stream, with a note.
+    """
 
     finished: bool
     """The stream's terminator was seen; nothing after it is read."""

@@ -20,9 +20,7 @@ from typing import Any, Literal
 from typing_extensions import override
 
 from ..errors import (
-    AuthenticationFailed,
     GenkitError,
-    PermissionDenied,
     StreamClosed,
     StreamInterrupted,
     Transient,
@@ -32,9 +30,10 @@ from ..media import Fetcher, by_url, held_places, show_places
 from ..transport import Abort, AsyncByteStream, ByteStream, HttpRequest, HttpResponse, Transport
 from ..transport.messages import masked, masked_bytes, masked_url
 from ..transport.sse import SSEParser
-from ..types import Done, Event, FetchPolicy, Health, Media, Plan, Request, Response, Timeouts, Timing
+from ..types import CallWarning, Done, Event, FetchPolicy, Health, Media, Plan, Request, Response, Timing
 from .base import Backend
 from .body import body_bytes, first_words, misshapen, parse_object, shortened
+from .probe import health_of
 from .signing import asign_in_time, sign_in_time
 from .translation import Decoder, Exchange, WireRequest
 
@@ -53,7 +52,6 @@ JSON = dict[str, Any]
 
 # What may stand before JSON: white space, and the byte order mark.
 _BLANK = b" \t\r\n" + codecs.BOM_UTF8
-_PROBE_TIMEOUTS = Timeouts(connect=5.0, first=10.0, total=10.0)
 
 
 class WireBackend(Backend):
@@ -96,8 +94,15 @@ class WireBackend(Backend):
         return headers.get("x-request-id")
 
     def parser(self) -> Any:
-        """Return the framing of this vendor's streams: `feed(bytes)` gives frames for the decoder."""
+        """Return the framing of this vendor's streams: `feed(bytes)` gives frames for the decoder.
+
+        One with `rest()` says what to feed it at the end of a body, so that what is left in it is a frame.
+        """
         return SSEParser()
+
+    def parsed(self, content: bytes, headers: Mapping[str, str], request: HttpRequest | None) -> JSON:
+        """Return the JSON object of an answer with status 200; one that is anything else is a `BadResponse`."""
+        return parse_object(content, headers, request_id=self.request_id(headers), request=request)
 
     def may_wait(self) -> bool:
         """Whether `sign` may wait now: for a token to be fetched, or for a function of the user's.
@@ -164,28 +169,7 @@ class WireBackend(Backend):
 
     @override
     def health(self, *, online: bool = True) -> Health:
-        wire = self.probe()
-        address: str | None = None
-        state: Literal["ready", "configured", "unconfigured", "refused", "unreachable"] = "unconfigured"
-        try:
-            address = masked_url(self.placeholders(wire)[0])
-            if not online and self.may_wait():
-                # To find one out may take the network: a token, a role, a metadata service.
-                message = "no credential is at hand; where else one may come from is asked online only"
-                return Health(backend=self.name, state=state, message=message, address=address)
-            http, _ = sign_in_time(self, replace(wire, timeouts=_PROBE_TIMEOUTS), b"")
-            state, message = "configured", "there is a credential, or none is needed; the far end was not asked"
-            if online:
-                state = "unreachable"
-                reply = self.transport.send(replace(http, content=b"", method=wire.method), _PROBE_TIMEOUTS)
-                state, message = "ready", f"it answers (status {reply.status})"
-                if reply.status in {400, 401, 403}:
-                    failure = self.refusal(reply.status, reply.headers, reply.content, http)
-                    if isinstance(failure, AuthenticationFailed | PermissionDenied):
-                        state, message = "refused", str(failure)
-        except GenkitError as error:
-            message = error.message
-        return Health(backend=self.name, state=state, message=message, address=address)
+        return health_of(self, online=online)
 
     # ------------------------------------------------------------ one exchange
 
@@ -217,7 +201,7 @@ class WireBackend(Backend):
         if reply.status >= 400:
             raise self.refusal(reply.status, reply.headers, reply.content, http)
         total = time.perf_counter() - clock
-        data = parse_object(reply.content, reply.headers, request_id=self.request_id(reply.headers), request=http)
+        data = self.parsed(reply.content, reply.headers, http)
         return data, Exchange(reply.headers, Timing(started, total, total), http)
 
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes, http: HttpRequest) -> GenkitError:
@@ -309,6 +293,7 @@ class _Reading:
         self._over = False
         self._sniffed = False
         self._failure: GenkitError | None = None
+        self._broke: GenkitError | None = None
         self._started = time.time()
         self._clock = time.perf_counter()
         self._first: float | None = None
@@ -366,17 +351,30 @@ class _Reading:
 
     def _finish(self) -> None:
         """Queue what ends the stream, or raise when it ended without its terminator."""
+        rest = getattr(self._parser, "rest", None)
+        if rest is not None and not self._decoder.complete:
+            self._feed(rest())
         if not self._decoder.complete:
             where = "" if self._first is None else "; what arrived is in .response"
             raise StreamInterrupted(f"the stream ended without its terminator{where}", sent=True)
         self._ready.extend(self._decoder.end())
-        self._ready.append(Done(self.partial()))
+        response = self.partial()
+        if self._broke is not None:
+            why = f"the answer was whole when its stream broke off: {self._broke.message}"
+            note = CallWarning(kind="note", subject="stream", message=why)
+            response = response.model_copy(update={"warnings": (*response.warnings, note)})
+        self._ready.append(Done(response))
         self._over = True
+
+    def _outlive(self, error: GenkitError) -> None:
+        """Pass over what broke the stream of an answer that is whole; raise anything else."""
+        if self._over or not isinstance(error, Transient) or not getattr(self._decoder, "settled", False):
+            raise error
+        self._broke = error
 
     def _whole(self, content: bytes) -> None:
         """Turn a plain JSON answer, where a stream was asked for, into the same events."""
-        request_id = self._backend.request_id(self._headers)
-        data = parse_object(content, self._headers, request_id=request_id, request=self._request)
+        data = self._backend.parsed(content, self._headers, self._request)
         total = time.perf_counter() - self._clock
         exchange = Exchange(self._headers, Timing(self._started, total, total), self._request)
         response = self._backend.decoded(self._wire, data, exchange)
@@ -448,7 +446,11 @@ class WireStream(_Reading):
         while not self._ready:
             if self._over:
                 return
-            chunk = next(source, None)
+            try:
+                chunk = next(source, None)
+            except GenkitError as error:
+                self._outlive(error)
+                chunk = None
             if chunk is None:
                 self._finish()
             elif self._is_whole(chunk):
@@ -523,6 +525,10 @@ class AsyncWireStream(_Reading):
             try:
                 chunk = await source.__anext__()
             except StopAsyncIteration:
+                self._finish()
+                return
+            except GenkitError as error:
+                self._outlive(error)
                 self._finish()
                 return
             if self._is_whole(chunk):

@@ -82,6 +82,9 @@ def test_names_beyond_the_first_hundreds_are_looked_up_anew_and_do_not_pile_up()
         ([{"pattern": "("}], "no regular expression"),
         ([{"pattern": "x", "media": "image"}], "takes a list for 'media'"),
         ([{"pattern": "x", "media": None}], "takes a list for 'media'"),
+        ([{"pattern": "x", "media": [["image"]]}], "cannot hold .* for 'media'"),
+        ([{"pattern": "x", "media": [7]}], "cannot hold .* for 'media'"),
+        ([{"pattern": "x", "source": 7}], "cannot hold 7 for 'source'"),
         (["gpt-9"], "is a mapping"),
         ({"pattern": "x"}, "takes a list of rows"),
         ("gpt-9", "takes a list of rows"),
@@ -97,6 +100,33 @@ def test_a_row_that_cannot_be_used_says_why_at_every_vendor(kind: Any, rows: Any
 def test_a_word_where_true_or_false_belongs_is_an_error() -> None:
     with pytest.raises(ConfigError, match="takes True or False for 'reasons', not 'no'"):
         families({"pattern": "x", "reasons": "no"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "row"),
+    [
+        (Google, {"thinking": "bogus"}),
+        (Google, {"budget": [1]}),
+        (Google, {"budget": ["1", "2"]}),
+        (Google, {"levels": [1]}),
+        (Google, {"levels": ["bogus"]}),
+        (Google, {"media": ["picture"]}),
+        (Google, {"off": ["azure"]}),
+        (Bedrock, {"schema": "bogus"}),
+        (Bedrock, {"stops": "4"}),
+        (OpenAI, {"role": "boss"}),
+    ],
+)
+def test_a_value_that_a_field_cannot_hold_is_an_error(kind: Any, row: dict[str, Any]) -> None:
+    (name,) = row
+    with pytest.raises(ConfigError, match=f"cannot hold .* for '{name}'"):
+        kind(families=[{"pattern": "x", **row}])
+
+
+@pytest.mark.parametrize("row", [{"levels": []}, {"thinking": "budget"}, {"thinking": "budget", "budget": [9, 3]}])
+def test_facts_that_do_not_fit_together_are_an_error(row: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="for 'gemini-9': thinking="):
+        Google(families=[{"pattern": "gemini-9", **row}])
 
 
 @pytest.mark.parametrize("kind", [OpenAI, Google, Bedrock])

@@ -32,6 +32,7 @@ from ..wire import Decoder, Exchange, WireBackend, WireRequest
 from . import answers, embeddings, failures
 from .connection import Connection
 from .counts import count
+from .frames import Frames
 from .media import Shelf
 from .models import Families, Vendor
 from .request import encode, encode_count, settings_of
@@ -153,7 +154,7 @@ class Google(WireBackend):
 
     def _encoded(self, asked: Request, *, stream: bool = False, count: bool = False) -> WireRequest:
         family, place = self._families.of(asked.model), self._connection.place(strict=False)
-        origin = f"{self.name}/generateContent" + ("" if place.home else f"@{place.base}")
+        origin = f"{self.vendor}/generateContent" + ("" if place.home else f"@{place.base}")
         common: JSON = {"name": self.name, "origin": origin, "files": f"{place.base}{place.version}/files/"}
         try:
             if count:
@@ -177,6 +178,14 @@ class Google(WireBackend):
     @override
     def decoder(self, wire: WireRequest) -> Decoder:
         return answers.Decoder(wire, backend=self.name)
+
+    @override
+    def parser(self) -> Frames:
+        return Frames()
+
+    @override
+    def parsed(self, content: bytes, headers: Mapping[str, str], request: HttpRequest | None) -> JSON:
+        return failures.listed(content) or super().parsed(content, headers, request)
 
     @override
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> GenkitError:

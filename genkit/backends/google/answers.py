@@ -25,9 +25,10 @@ from ...types import (
 )
 from ..wire import Exchange, WireRequest
 from . import failures
-from .counts import usage
+from .counts import count, usage
 from .media import part_of
 from .messages import SIGNATURE
+from .names import NamedRequest
 
 __all__ = ["Decoder", "decode"]
 
@@ -56,12 +57,17 @@ _FINISH: dict[str, Finish] = {
 }
 _GOES_ON = "the answer was cut where it could go on: genkit asks for no continuation by itself; its token is in .native"
 _NO_SKETCH = "an interim image of the model's thoughts is left out"
+_LATE_SOURCES = "sources came after the end of the text that they belong to; they are in .native"
 
 _PLACED = frozenset({"candidates", "usageMetadata", "modelVersion", "responseId"})
-_CANDIDATE = frozenset({"content", "finishReason", "index", "logprobsResult"})
+_CANDIDATE = frozenset({"content", "finishReason", "index", "logprobsResult", "groundingMetadata"})
 _USUAL = frozenset({"candidates", "usageMetadata", "modelVersion", "responseId", "createTime"})
 _USUAL_CANDIDATE = frozenset({"content", "index"})
 _DATA = ("functionCall", "inlineData", "fileData", "text")
+_SHARES = frozenset({"cachedContentTokenCount", "cacheTokensDetails", "promptTokensDetails"})
+_CALL = frozenset({"id", "name", "args"})
+# Lists of it come in pieces, or anew and longer.
+_GROUNDING = "groundingMetadata"
 
 
 def decode(wire: WireRequest, data: JSON, exchange: Exchange, *, backend: str) -> Response[Any]:
@@ -94,6 +100,10 @@ class Decoder:
         self._id: str | None = None
         self._model = ""
         self._usage: JSON = {}
+        config = wire.body.get("generationConfig")
+        wanted = config.get("candidateCount") if isinstance(config, dict) else None
+        self._wanted: int = wanted if isinstance(wanted, int) else 1
+        self._ended = False
 
     @property
     def answered(self) -> bool:
@@ -102,12 +112,13 @@ class Decoder:
 
     @property
     def complete(self) -> bool:
-        """Whether every answer's reason to finish was seen."""
-        if self.finished:
-            return True
-        wanted = self._wire.body.get("generationConfig", {}).get("candidateCount") or 1
-        answers = self._answers.values()
-        return len(answers) >= wanted and all(answer.finish is not None for answer in answers)
+        """Whether the answer is whole if the body ends now; the vendor may give fewer answers than were asked for."""
+        return self.finished or (self.answered and all(answer.finish is not None for answer in self._answers.values()))
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing but counts can come: as many answers as were asked for have their reason to finish."""
+        return self.complete and len(self._answers) >= self._wanted
 
     def feed(self, frame: Any) -> Sequence[Event]:
         """Return the events of one chunk."""
@@ -133,7 +144,8 @@ class Decoder:
         answer = self._answers.get(candidate.get("index") or 0)
         if answer is None or not candidate.keys() <= _USUAL_CANDIDATE:
             return None
-        parts = candidate["content"].get("parts")
+        content = candidate.get("content")
+        parts = content.get("parts") if content else None
         if not parts or len(parts) != 1 or len(part := parts[0]) != 1:
             return None
         piece = part.get("text")
@@ -144,7 +156,7 @@ class Decoder:
             return None
         counts = chunk.get("usageMetadata")
         if counts:
-            self._usage.update(counts)
+            self._count(counts)
         block.pieces.append(piece)
         return (TextDelta(block.index, piece, answer.index),)
 
@@ -154,22 +166,28 @@ class Decoder:
             raise failures.in_stream(error, backend=self._backend)
         self._id = _word(data.get("responseId")) or self._id
         self._model = _word(data.get("modelVersion")) or self._model
-        # A running total, of which parts may be missing later; the last word on each counts.
-        self._usage |= data.get("usageMetadata") or {}
+        if counts := data.get("usageMetadata"):
+            self._count(counts)
         _keep(self._head, data, _PLACED)
         candidates = data.get("candidates") or ()
         feedback = data.get("promptFeedback")
         if not candidates and isinstance(feedback, dict) and feedback.get("blockReason"):
             raise self._blocked(feedback)
         events: list[Event] = []
-        for position, candidate in enumerate(candidates):
-            index = candidate.get("index")
-            at = index if isinstance(index, int) else position
+        for at, candidate in zip(_places(candidates), candidates, strict=True):
             answer = self._answers.get(at)
             if answer is None:
                 answer = self._answers[at] = _Answer(at, self._wire, self._id)
             events += answer.take(candidate, whole=whole)
         return events
+
+    def _count(self, counts: JSON) -> None:
+        """Take in a running total, of which parts may be missing later; the last word on each counts."""
+        before, now = (count(found, "promptTokenCount") or 0 for found in (self._usage, counts))
+        if 0 < now < before:
+            # Of another prompt than the one that the shares of it were told for.
+            self._usage = {name: value for name, value in self._usage.items() if name not in _SHARES}
+        self._usage |= counts
 
     def _blocked(self, feedback: JSON) -> Exception:
         error = failures.blocked(feedback, backend=self._backend)
@@ -180,6 +198,7 @@ class Decoder:
 
     def end(self) -> Sequence[Event]:
         """Return the ends of the parts that are open."""
+        self._ended = True
         return [event for answer in self._answers.values() for event in answer.end()]
 
     def response(self, exchange: Exchange) -> Response[Any]:
@@ -200,13 +219,20 @@ class Decoder:
             api=self._wire.api,
             id=self._id,
             request_id=exchange.headers.get("x-request-id"),
-            warnings=(*self._wire.warnings, *(note for answer in found for note in answer.notes())),
+            warnings=(*self._wire.warnings, *self._notes(found)),
             timing=exchange.timing,
             alternatives=tuple([answer.candidate() for answer in others]),
             logprobs=first.token_logprobs(),
-            complete=self.complete,
+            complete=self.complete if self._ended else self.settled,
             native=native or None,
         )
+
+    def _notes(self, answers: Sequence[_Answer]) -> list[CallWarning]:
+        notes = [note for answer in answers for note in answer.notes()]
+        if self._ended and 0 < len(answers) < self._wanted:
+            few = f"{self._wanted} answers were asked for, and {len(answers)} came"
+            notes.append(CallWarning(kind="note", subject="n", message=few))
+        return notes
 
 
 class _Answer:
@@ -223,6 +249,11 @@ class _Answer:
         self._logprobs: list[TokenLogprob] | None = None
         self._sketches = 0
         self._sound: tuple[Audio, list[bytes]] | None = None
+        self._grounding: JSON | None = None
+        # Places in the text whose sources have not come yet.
+        self._supports: list[JSON] = []
+        self._late_sources = False
+        self._names = wire.names if isinstance(wire, NamedRequest) else {}
 
     # ------------------------------------------------------------ taking in
 
@@ -230,13 +261,24 @@ class _Answer:
         """Take in one candidate of a chunk, or of a whole answer."""
         events: list[Event] = []
         content = candidate.get("content")
-        for part in (content.get("parts") if isinstance(content, dict) else None) or ():
+        if content is not None and not isinstance(content, dict):
+            raise TypeError(f"content is a {type(content).__name__}")
+        parts = (content.get("parts") if content else None) or ()
+        # Sources belong to the last text up to here, which other parts behind it may end.
+        last = max((at for at, part in enumerate(parts) if part.get("text") and not part.get("thought")), default=-1)
+        cited = self._cited(candidate)
+        if last < 0:
+            self._cite(cited)
+        for at, part in enumerate(parts):
             self._part(part, events, whole=whole)
-        self._cite(candidate)
+            if at == last:
+                self._cite(cited)
         if found := candidate.get("logprobsResult"):
             self._logprobs = [*(self._logprobs or ()), *_logprobs(found)]
         self.finish = _word(candidate.get("finishReason")) or self.finish
         _keep(self.extra, candidate, _CANDIDATE)
+        if self._grounding is not None:
+            self.extra[_GROUNDING] = self._grounding
         return events
 
     def takes_more(self, block: Block) -> bool:
@@ -247,40 +289,40 @@ class _Answer:
         signature = part.get(SIGNATURE)
         kind = next((name for name in _DATA if name in part), None)
         if kind is None and part.get("thought") and signature:
-            self._text({**part, "text": ""}, signature, events, whole=whole)
+            self._text({**part, "text": ""}, events, whole=whole)
         elif kind is None:
             kinds = [name for name in part if name not in (SIGNATURE, "thought", "partMetadata")]
             self._insert(Opaque(type=kinds[0] if kinds else SIGNATURE, origin=self._wire.origin, native=part), events)
         elif kind == "functionCall":
-            self._call(part, signature, events)
+            self._call(part, events)
         elif kind == "text":
-            self._text(part, signature, events, whole=whole)
+            self._text(part, events, whole=whole)
         elif part.get("thought"):
             self._sketches += 1
         else:
             self._media(part, events)
 
-    def _text(self, part: JSON, signature: Any, events: list[Event], *, whole: bool) -> None:
+    def _text(self, part: JSON, events: list[Event], *, whole: bool) -> None:
         kind = "thinking" if part.get("thought") else "text"
-        piece = part["text"]
+        piece, beside = part["text"], _beside(part, "text", "thought")
         if not isinstance(piece, str):
             raise TypeError(f"{kind} is a {type(piece).__name__}")
-        if not piece and not signature:
+        if not piece and not beside:
             return
         block = self.blocks.last
         same = block is not None and block.kind == kind and block.native is None
         # In a whole answer, parts are parts; in a stream a signature comes with, or after, the end of its text.
-        if block is None or not same or (whole and signature and piece):
+        if block is None or not same or (whole and beside and piece):
             self._close_last(events)
             block, start = self.blocks.open("thinking" if kind == "thinking" else "text")
             block.origin = self._wire.origin if kind == "thinking" else None
             events.append(start)
         if piece:
             events.append(self.blocks.add(block, piece))
-        if signature:
-            block.origin, block.native = self._wire.origin, {SIGNATURE: signature}
+        if beside:
+            block.origin, block.native = self._wire.origin, beside
 
-    def _call(self, part: JSON, signature: Any, events: list[Event]) -> None:
+    def _call(self, part: JSON, events: list[Event]) -> None:
         call = part["functionCall"]
         self._close_last(events)
         given = _word(call.get("id")) or ""
@@ -288,9 +330,12 @@ class _Answer:
         minted = not given or given in self._ids
         call_id = self._mint() if minted else given
         self._ids.add(call_id)
-        block, start = self.blocks.open("tool_call", id=call_id, name=call["name"])
+        block, start = self.blocks.open("tool_call", id=call_id, name=self._names.get(call["name"], call["name"]))
         block.minted, block.origin = minted, self._wire.origin
-        block.native = {SIGNATURE: signature} if signature else None
+        beside = _beside(part, "functionCall")
+        if more := {name: value for name, value in call.items() if name not in _CALL and value is not None}:
+            beside = {**(beside or {}), "functionCall": more}
+        block.native = beside
         events += [start, self.blocks.add(block, dump_json(call.get("args") or {})), self.blocks.close(block)]
 
     def _mint(self) -> str:
@@ -301,12 +346,12 @@ class _Answer:
         return f"call_{hashlib.sha256(place.encode()).hexdigest()[:24]}"
 
     def _media(self, part: JSON, events: list[Event]) -> None:
-        beside = {name: value for name, value in part.items() if name not in ("inlineData", "fileData")}
-        media = part_of(part, origin=self._wire.origin, native=beside or None)
+        beside = _beside(part, "inlineData", "fileData")
+        media = part_of(part, origin=self._wire.origin, native=beside)
         if not isinstance(media, Audio) or media.data is None:
             self._insert(media, events)
-        elif self._sound is not None and self._sound[0].mime == media.mime:
-            self._sound[1].append(media.data)
+        elif self._sound is not None and (joined := _joined(self._sound[0], media)) is not None:
+            self._sound = (joined, [*self._sound[1], media.data])
         else:
             # Speech comes in pieces of one sound.
             self._close_last(events)
@@ -329,28 +374,51 @@ class _Answer:
         audio, pieces = self._sound
         return audio.model_copy(update={"data": b"".join(pieces)})
 
-    def _cite(self, candidate: JSON) -> None:
-        """Note the sources of the text, which come with or after it, at the text."""
+    def _cited(self, candidate: JSON) -> list[JSON]:
+        """Return the sources that come with a candidate, each with the place in the text that it is for."""
         found: list[JSON] = []
         cited = candidate.get("citationMetadata")
         if isinstance(cited, dict):
             found += cited.get("citations") or cited.get("citationSources") or []
-        grounding = candidate.get("groundingMetadata")
-        if isinstance(grounding, dict):
-            chunks = grounding.get("groundingChunks") or []
-            for support in grounding.get("groundingSupports") or []:
-                numbers = support.get("groundingChunkIndices") or []
-                sources = [chunks[at] for at in numbers if isinstance(at, int) and 0 <= at < len(chunks)]
-                found.append({**support, "groundingChunks": sources})
+        grounding = candidate.get(_GROUNDING)
+        if not isinstance(grounding, dict):
+            return found
+        whole = self._grounding = _together(self._grounding or {}, grounding)
+        waiting, self._supports = [*self._supports, *(grounding.get("groundingSupports") or [])], []
+        for support in waiting:
+            numbers = [at for at in support.get("groundingChunkIndices") or [] if isinstance(at, int)]
+            chunks = next(
+                (
+                    lot
+                    for lot in (grounding.get("groundingChunks"), whole.get("groundingChunks"))
+                    if lot and all(0 <= at < len(lot) for at in numbers)
+                ),
+                None,
+            )
+            if chunks is None and numbers:
+                self._supports.append(support)
+                continue
+            found.append({**support, "groundingChunks": [chunks[at] for at in numbers] if chunks else []})
+        return found
+
+    def _cite(self, found: Sequence[JSON]) -> None:
+        """Note sources at the text that is open."""
         block = self.blocks.last
-        if found and block is not None and block.kind == "text":
+        if block is not None and block.kind == "text":
             block.citations += [one for one in found if one not in block.citations]
+        elif found:
+            self._late_sources = True
 
     # ------------------------------------------------------------ giving out
 
     def end(self) -> list[Event]:
         """End all parts."""
         events: list[Event] = []
+        chunks = (self._grounding or {}).get("groundingChunks") or []
+        left, self._supports = self._supports, []
+        for support in left:
+            numbers = [at for at in support["groundingChunkIndices"] if isinstance(at, int) and 0 <= at < len(chunks)]
+            self._cite([{**support, "groundingChunks": [chunks[at] for at in numbers]}])
         self._close_last(events)
         return events
 
@@ -373,6 +441,8 @@ class _Answer:
         found = []
         if self.finish == "CONTINUATION":
             found.append(CallWarning(kind="note", subject="finish", message=_GOES_ON))
+        if self._late_sources:
+            found.append(CallWarning(kind="note", subject="citations", message=_LATE_SOURCES))
         if self._sketches:
             found.append(CallWarning(kind="note", subject="image", message=f"{_NO_SKETCH} ({self._sketches} in all)"))
         return found
@@ -399,6 +469,38 @@ def _logprobs(found: JSON) -> list[TokenLogprob]:
 def _token(entry: JSON) -> tuple[str, float]:
     # A probability of 1 has the logarithm 0, which JSON made from Protobuf leaves out.
     return entry.get("token") or "", entry.get("logProbability") or 0.0
+
+
+def _places(candidates: Sequence[JSON]) -> list[int]:
+    """Return which answer each candidate is of; JSON made from Protobuf leaves the number 0 out."""
+    given = [one["index"] if isinstance(one.get("index"), int) else None for one in candidates]
+    if all(index is None for index in given):
+        return list(range(len(given)))
+    free = (at for at in range(2 * len(given)) if at not in given)
+    return [next(free) if index is None else index for index in given]
+
+
+def _beside(part: JSON, *data: str) -> JSON | None:
+    """Return what stands in a part beside its data: signatures, the caller's own metadata, and what is new."""
+    return {name: value for name, value in part.items() if name not in data and value not in (None, "")} or None
+
+
+def _joined(sound: Audio, piece: Audio) -> Audio | None:
+    """Return a sound with what is said beside one more piece of it; None where the piece is of another sound."""
+    before, more = sound.native or {}, piece.native or {}
+    if sound.mime != piece.mime or any(before.get(name, value) != value for name, value in more.items()):
+        return None
+    return sound.model_copy(update={"native": {**before, **more}}) if more else sound
+
+
+def _together(before: JSON, more: JSON) -> JSON:
+    """Return two pieces of one object as one: of lists, what is new is added to what there is."""
+    out = {**before, **more}
+    for name, value in more.items():
+        held = before.get(name)
+        if isinstance(held, list) and isinstance(value, list):
+            out[name] = value if value[: len(held)] == held else [*held, *value]
+    return out
 
 
 def _keep(kept: JSON, fields: JSON, known: frozenset[str]) -> None:

@@ -29,6 +29,9 @@ _KEYS: dict[str, tuple[str, ...]] = {"google": ("GOOGLE_API_KEY", "GEMINI_API_KE
 _VERSIONS = {"google": "v1beta", "vertex": "v1beta1"}
 _VERSION = re.compile(r"/v\d+\w*$")
 _FULL = re.compile(r"/projects/[^/]+/locations/([^/]+)/")
+# They become parts of an address that a token is sent to. A project may have a domain before it: "example.com:name".
+_LOCATION = re.compile(r"[a-z][a-z0-9-]*")
+_PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ class Connection:
             api_key = SecretStr(_checked(api_key, "api_key=", name)) if api_key else None
         self._key = api_key
         self._base_url, self._version = base_url, api_version
-        self._project, self._location = project, location
+        self._project, self._location = self._fit_project(project), self._fit_location(location)
         self._tokens = CloudTokens(credentials, transport=transport, name=name) if vendor == "vertex" else None
         self._given_credentials = credentials is not None
         self._headers = {key.lower(): value for key, value in (headers or {}).items()}
@@ -173,7 +176,7 @@ class Connection:
 
     def _cloud(self, path: str, *, strict: bool) -> str:
         full = _FULL.match(path)
-        location = full[1] if full else self._where(path, strict=strict)
+        location = self._fit_location(full[1]) if full else self._where(path, strict=strict)
         if location is None or location == "global":
             return "https://aiplatform.googleapis.com"
         if location in ("us", "eu"):
@@ -191,7 +194,29 @@ class Connection:
                 "'europe-west4'",
                 backend=self.name,
             )
-        return found or "<GOOGLE_CLOUD_LOCATION>"
+        return self._fit_location(found) or "<GOOGLE_CLOUD_LOCATION>"
+
+    def _fit_location(self, location: str | None) -> str | None:
+        """Return a location that is one, or None where there is none.
+
+        Raises:
+            ConfigError: If it could lead to another host.
+        """
+        if location and not _LOCATION.fullmatch(location):
+            raise ConfigError(
+                f"{location!r} is no location of Google Cloud: such as 'global' or 'europe-west4'", backend=self.name
+            )
+        return location
+
+    def _fit_project(self, project: str | None) -> str | None:
+        """Return a project that is one, or None where there is none.
+
+        Raises:
+            ConfigError: If it could lead to another place.
+        """
+        if project and not _PROJECT.fullmatch(project):
+            raise ConfigError(f"{project!r} is no project of Google Cloud: pass its id", backend=self.name)
+        return project
 
     @property
     def express(self) -> bool:
@@ -218,9 +243,9 @@ class Connection:
         return f"{place.base}{place.version}{'' if outside else self._inside(path, strict=strict)}{path}"
 
     def _inside(self, path: str, *, strict: bool) -> str:
-        project = self._project or os.environ.get("GOOGLE_CLOUD_PROJECT")
+        project = self._project or self._fit_project(os.environ.get("GOOGLE_CLOUD_PROJECT"))
         if project is None and self._tokens is not None:
-            project = self._tokens.project
+            project = self._fit_project(self._tokens.project)
         if project is None and strict:
             raise ConfigError(
                 f"no project for {self.name!r}: set GOOGLE_CLOUD_PROJECT, or pass project=", backend=self.name

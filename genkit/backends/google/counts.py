@@ -22,9 +22,9 @@ def usage(counts: JSON | None) -> Usage:
     prompt, tools = count(counts, "promptTokenCount"), count(counts, "toolUsePromptTokenCount") or 0
     thoughts, answer = count(counts, "thoughtsTokenCount") or 0, count(counts, "candidatesTokenCount")
     total = count(counts, "totalTokenCount")
-    if answer is None and prompt is not None:
+    if answer is None and prompt is not None and total is not None:
         # It is left out where it is 0, as when all tokens went into thought.
-        answer = max((total or 0) - prompt - tools - thoughts, 0)
+        answer = max(total - prompt - tools - thoughts, 0)
     if prompt is None:
         return Usage(output=answer, reasoning=thoughts, raw=counts)
     cached = count(counts, "cachedContentTokenCount") or 0

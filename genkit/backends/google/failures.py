@@ -22,7 +22,7 @@ from ...errors import (
 )
 from ..wire import first_words
 
-__all__ = ["blocked", "failure", "in_stream"]
+__all__ = ["blocked", "failure", "in_stream", "listed"]
 
 JSON = dict[str, Any]
 
@@ -83,6 +83,18 @@ def failure(status: int, headers: Mapping[str, str], body: bytes, *, backend: st
     )
 
 
+def listed(content: bytes) -> JSON | None:
+    """Return the error out of an answer that is a list, as errors of streams are, or None where there is none."""
+    if content.lstrip()[:1] != b"[":
+        return None
+    try:
+        data = from_json(content)
+    except ValueError:
+        return None
+    found = data if isinstance(data, list) else []
+    return next(({"error": one["error"]} for one in found if isinstance(one, dict) and one.get("error")), None)
+
+
 def in_stream(error: Any, *, backend: str) -> GenkitError:
     """Return the error for an error object inside an answer whose HTTP status was 200."""
     fields: JSON = error if isinstance(error, dict) else {"message": str(error)}
@@ -90,21 +102,29 @@ def in_stream(error: Any, *, backend: str) -> GenkitError:
     message = fields.get("message")
     if not isinstance(message, str) or not message:
         message = "the far end reported an error without a message, inside its answer"
-    status = fields.get("code")
-    known = isinstance(status, int) and 400 <= status < 500 and status != 408
+    status = _status(fields.get("code"))
     kind: type[GenkitError]
-    if known:
-        kind = type(from_status(int(str(status)), message, by_code=_by_details(int(str(status)), details)))
+    if status is not None and status < 500 and status != 408:
+        kind = type(from_status(status, message, by_code=_by_details(status, details)))
     else:
         kind = _BY_WORD.get(str(fields.get("status")), ServerError) if status is None else ServerError
+        if kind is RateLimited and _is_used_up(details):
+            kind = QuotaExhausted
     return kind(
         message,
         backend=backend,
         code=_code(fields, details),
-        status=status if isinstance(status, int) and 400 <= status < 600 else None,
+        status=status,
         retry_after=_retry_after({}, details),
         sent=True,
     )
+
+
+def _status(code: Any) -> int | None:
+    """Return the HTTP status of a failure that an error object names, as a number or a text, if it does."""
+    if isinstance(code, str) and code.isdecimal() and code.isascii():
+        code = int(code[:4])
+    return code if type(code) is int and 400 <= code < 600 else None
 
 
 def blocked(feedback: JSON, *, backend: str) -> GenkitError:

@@ -9,6 +9,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from ... import mime
 from ...errors import InvalidRequest, Unsupported
+from ...media import media_type
 from ...types import Audio, Document, Image, Media, Video
 from .models import READABLE, Family, Vendor
 
@@ -35,6 +36,8 @@ _ALIASES = {
 # Bytes in one request: 100 MB for the Gemini API since January 2026 (blog.google, "gemini-api-new-file-limits"), 20 MB
 # for Vertex AI; read 2026-11-23.
 _INLINE = {"google": 100_000_000, "vertex": 20_000_000}
+# Bytes of one PDF: https://ai.google.dev/gemini-api/docs/document-processing, read 2026-11-25.
+_PDF = 50_000_000
 
 
 class Shelf:
@@ -45,6 +48,9 @@ class Shelf:
         vendor: Whose door it is.
         files: Address of uploaded files, ending in "/", on the Gemini API.
         name: The backend's name, for errors.
+
+    Attributes:
+        doubts: What is to be said of the media that were given.
     """
 
     def __init__(self, family: Family, vendor: Vendor, *, files: str, name: str) -> None:
@@ -53,6 +59,7 @@ class Shelf:
         self._files = files
         self._name = name
         self._size = 0
+        self.doubts: dict[str, None] = {}
 
     def part(self, media: Media) -> JSON:
         """Return the part for a piece of media, without what its `native` says.
@@ -71,16 +78,42 @@ class Shelf:
                 raise self._lacks(f"{kind} from {_shown(media.url)}; send its bytes")
             return _reference(media.url, self._type(media, _of_url(media.url)))
         data, told = _data(media, self._name)
-        self._size += len(data)
-        if self._size > _INLINE[self.vendor]:
-            raise InvalidRequest(self._too_much(), backend=self._name)
+        if not data:
+            raise InvalidRequest(f"this {type(media).__name__} is empty: it has no bytes", backend=self._name)
         found = self._type(media, told or mime.of_bytes(data) or (mime.of_name(media.name) if media.name else None))
         if found is None:
             raise self._unknown(media)
+        self._doubt(media, data, found)
+        self._weigh(data, found)
         if not self.family.reads(kind, found.partition(";")[0].lower()):
             known = ", ".join(sorted(self.family.mimes or READABLE[kind]))
             raise self._lacks(f"{kind} of type {found!r}; it reads {known}")
         return {"inlineData": {"mimeType": found, "data": base64.b64encode(data).decode()}}
+
+    def _doubt(self, media: Media, data: bytes, found: str) -> None:
+        """Note an image that is of another type than is said, which is read all the same.
+
+        Raises:
+            InvalidRequest: If the bytes are something else altogether.
+        """
+        other = mime.contradiction(found, data) or ""
+        if other.startswith("image/") and mime.plain(found).startswith("image/"):
+            self.doubts[f"the bytes of an image are {other}; it is sent as {found}, as is said"] = None
+        else:
+            media_type(media.model_copy(update={"url": None, "data": data, "mime": found}), backend=self._name)
+
+    def _weigh(self, data: bytes, found: str) -> None:
+        """Add to what the request holds.
+
+        Raises:
+            InvalidRequest: If that is more than is taken.
+        """
+        # As base64, which is what is sent.
+        self._size += -(-len(data) // 3) * 4
+        if self._size > _INLINE[self.vendor]:
+            raise InvalidRequest(self._too_much("media", _INLINE[self.vendor]), backend=self._name)
+        if mime.plain(found) == "application/pdf" and len(data) > _PDF:
+            raise InvalidRequest(self._too_much("one PDF", _PDF), backend=self._name)
 
     def fetches(self, media: Media) -> bool:
         """Return whether the vendor takes the address of a piece of media as it is, and fetches it by itself."""
@@ -114,12 +147,12 @@ class Shelf:
         word, semicolon, rest = given.partition(";")
         return _ALIASES.get(word.strip().lower(), word.strip()) + semicolon + rest
 
-    def _too_much(self) -> str:
-        limit = f"{_INLINE[self.vendor] // 1_000_000} MB"
+    def _too_much(self, what: str, most: int) -> str:
+        limit = f"{most // 1_000_000} MB"
         way_out = "put them into Cloud Storage, and pass url='gs://...'"
         if self.vendor == "google":
             way_out = "upload them with llm.upload(part), which gives parts with a file_id"
-        return f"there are more than {limit} of media, which {self._name} does not take in a request: {way_out}"
+        return f"there are more than {limit} of {what}, which {self._name} does not take in a request: {way_out}"
 
     def _unknown(self, media: Media) -> InvalidRequest:
         kind = type(media).__name__
@@ -167,7 +200,10 @@ def part_of(part: JSON, *, origin: str, native: JSON | None) -> Media | None:
     if "inlineData" in part:
         found = part["inlineData"]
         kind = str(found.get("mimeType") or "")
-        fields: JSON = {"data": base64.b64decode(found.get("data") or ""), "name": found.get("displayName")}
+        fields: JSON = {
+            "data": base64.b64decode(found.get("data") or "", validate=True),
+            "name": found.get("displayName"),
+        }
     elif "fileData" in part:
         found = part["fileData"]
         kind = str(found.get("mimeType") or "")

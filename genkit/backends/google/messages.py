@@ -11,6 +11,7 @@ from ...types import Audio, Document, Image, Message, Opaque, Part, Text, Thinki
 from ..base import Losses
 from ..history import FRAME, Turn, mended, turns
 from .media import Shelf
+from .names import FunctionNames
 
 __all__ = ["BYPASS", "SIGNATURE", "Conversation"]
 
@@ -25,7 +26,8 @@ BYPASS = base64.b64encode(b"skip_thought_signature_validator").decode()
 # Steps of the vendor's own that it shows and does not take back.
 _SHOWN_ONLY = frozenset({"mediaProcessing", "thoughtSignature"})
 # What may stand beside the data of a piece of media.
-_BESIDE = frozenset({"videoMetadata", "mediaResolution", "partMetadata", SIGNATURE})
+_METADATA = "partMetadata"
+_BESIDE = frozenset({"videoMetadata", "mediaResolution"})
 _RESOLUTIONS = {
     "low": "MEDIA_RESOLUTION_LOW",
     "high": "MEDIA_RESOLUTION_HIGH",
@@ -41,14 +43,16 @@ class Conversation:
         losses: Hears of all that cannot be sent as it is.
         origin: Mark of native data that may be sent back.
         name: The backend's name, for reports.
+        names: Of the functions.
     """
 
-    def __init__(self, shelf: Shelf, losses: Losses, *, origin: str, name: str) -> None:
+    def __init__(self, shelf: Shelf, losses: Losses, *, origin: str, name: str, names: FunctionNames) -> None:
         self._shelf = shelf
         self._family = shelf.family
         self._losses = losses
         self._origin = origin
         self._name = name
+        self._names = names
         self._out: list[JSON] = []
         self._calls: dict[str, tuple[int, str | None]] = {}
         # The same signature twice would be billed twice.
@@ -56,12 +60,14 @@ class Conversation:
         self._forgotten: dict[str, int] = {}
         self._unsigned = 0
         self._marks = 0
+        self._uncited = 0
         self._silent = False
 
     def encode(self, messages: Sequence[Message]) -> tuple[JSON | None, list[JSON]]:
         """Return the instructions, if any, and the contents."""
         plain = _plain(messages) if self._family.system and not self._family.text_beside_media else None
         if plain is not None:
+            self._ends(plain[1])
             return plain
         said = mended(self._without_empty(messages), self._losses)
         system, conversation = turns(said, self._losses, where=self._name)
@@ -75,7 +81,14 @@ class Conversation:
         self._begin(instructions)
         if not self._out:
             raise InvalidRequest("the prompt is empty: give at least one message with text or another part in it")
+        self._ends(self._out)
         return instructions, self._out
+
+    def _ends(self, contents: Sequence[JSON]) -> None:
+        """Say what is to be expected where the model spoke last."""
+        if contents[-1]["role"] == "model":
+            why = "the conversation ends with the model's turn, to which Gemini may answer with an empty text"
+            self._losses.note("messages", why)
 
     def _without_empty(self, messages: Sequence[Message]) -> list[Message]:
         """Return the messages without empty texts, which are refused; signed ones are not empty."""
@@ -115,6 +128,11 @@ class Conversation:
         if self._unsigned:
             why = "calls without a signature of this model are sent with the one that skips its check"
             self._losses.lose("tool_call", why, kind="changed")
+        for doubt in self._shelf.doubts:
+            self._losses.note("image", doubt)
+        if self._uncited:
+            texts = f"{self._uncited} text{'s' if self._uncited > 1 else ''}"
+            self._losses.lose("citations", f"{self._name} takes no sources of what was said ({texts})")
         if self._marks:
             why = (
                 f"{self._name} caches beginnings of prompts by itself, and takes no marks; what must stay is a cached "
@@ -130,7 +148,9 @@ class Conversation:
             return None, conversation
         other = next((part for part in parts if not isinstance(part, Text)), None)
         if other is None and (conversation or self._silent) and self._family.system:
-            return {"parts": [self._text(part) for part in parts if isinstance(part, Text)]}, conversation
+            said = [self._text(part) for part in parts if isinstance(part, Text)]
+            said = [sent for sent in said if sent != {"text": ""}]
+            return {"parts": said} if said else None, conversation
         if not conversation:
             why = f"{self._name} answers no instructions alone; they are sent as the user's"
         elif other is not None:
@@ -197,7 +217,7 @@ class Conversation:
             framed += [{"text": f"[From a result of {part.name or part.id!r}:]"}, sent]
         # As text: a key "$ref" in an object would be taken for a pointer.
         response = {"error" if part.failed else "output": "\n".join(texts)}
-        answer: JSON = {"name": part.name, "response": response}
+        answer: JSON = {"name": self._names.wire(part.name or ""), "response": response}
         known = self._calls.get(part.id)
         if known is not None and known[1] is not None:
             answer["id"] = known[1]
@@ -245,10 +265,10 @@ class Conversation:
             why = f"the arguments of the call {part.id!r} are no JSON object; they are sent as text in one"
             self._losses.lose("tool_call", why, kind="changed")
             arguments = {"arguments": part.raw or ""}
-        call: JSON = {"name": part.name, "args": arguments}
+        call: JSON = {"name": self._names.wire(part.name), "args": arguments}
         if sent_id is not None:
             call["id"] = sent_id
-        sent: JSON = {"functionCall": call, **self._signature(part)}
+        sent: JSON = {"functionCall": call, **self._beside(part)}
         if self._family.signed and SIGNATURE not in sent and not self._calls:
             self._unsigned += 1
             sent[SIGNATURE] = BYPASS
@@ -259,8 +279,8 @@ class Conversation:
         if part.origin != self._origin:
             self._forget(part.origin)
             return []
-        signature = self._signature(part)
-        return [{"text": part.text, "thought": True, **signature}] if part.text or signature else []
+        beside = self._beside(part)
+        return [{"text": part.text, "thought": True, **beside}] if part.text or beside else []
 
     def _opaque(self, part: Opaque) -> JSON | None:
         self._mark(part)
@@ -273,13 +293,17 @@ class Conversation:
         signature = part.native.get(SIGNATURE)
         if signature is None:
             return part.native
-        return {**{key: value for key, value in part.native.items() if key != SIGNATURE}, **self._signature(part)}
+        return {**{key: value for key, value in part.native.items() if key != SIGNATURE}, **self._beside(part)}
 
     # ------------------------------------------------------------ parts
 
     def _text(self, part: Text) -> JSON:
         self._mark(part)
-        return {"text": part.text, **self._signature(part)}
+        if part.citations:
+            self._uncited += 1
+        if part.refusal:
+            self._losses.lose("refusal", f"{self._name} does not tell a refusal from other text", kind="changed")
+        return {"text": part.text, **self._beside(part)}
 
     def _media(self, part: Image | Audio | Video | Document) -> JSON:
         self._mark(part)
@@ -288,26 +312,29 @@ class Conversation:
     def _dressed(self, part: Image | Audio | Video | Document, sent: JSON) -> JSON:
         """Return a piece of media with what is said beside its data."""
         if part.origin == self._origin and part.native:
-            sent |= {key: value for key, value in part.native.items() if key in _BESIDE and key != SIGNATURE}
+            sent |= {key: value for key, value in part.native.items() if key in _BESIDE}
         if isinstance(part, Image) and part.detail not in (None, "auto") and "mediaResolution" not in sent:
             if self._family.resolution:
                 sent["mediaResolution"] = {"level": _RESOLUTIONS[part.detail]}
             else:
                 self._losses.lose("detail", "this model has one media resolution for all of a request")
-        return {**sent, **self._signature(part)}
+        return {**sent, **self._beside(part)}
 
-    def _signature(self, part: Part) -> JSON:
-        """Return the part's signature as a field, if it may be sent: to who gave it, and once."""
+    def _beside(self, part: Part) -> JSON:
+        """Return what stands beside a part: its metadata, and its signature, to who gave it, and once."""
+        beside: JSON = {}
+        if part.native and part.origin == self._origin and not isinstance(part, Opaque):
+            beside = {_METADATA: part.native[_METADATA]} if _METADATA in part.native else {}
         signature = part.native.get(SIGNATURE) if part.native else None
         if not isinstance(signature, str):
-            return {}
+            return beside
         if part.origin != self._origin:
             self._forget(part.origin)
             return {}
         if signature in self._signed:
-            return {}
+            return beside
         self._signed.add(signature)
-        return {SIGNATURE: signature}
+        return {**beside, SIGNATURE: signature}
 
     def _forget(self, origin: str | None) -> None:
         where = origin or "an unknown model"
@@ -330,6 +357,8 @@ def _plain(messages: Sequence[Message]) -> tuple[JSON | None, list[JSON]] | None
     for message in messages:
         role, parts = message.role, message.parts
         if len(parts) != 1 or type(part := parts[0]) is not Text or not part.text or part.native or part.cache:
+            return None
+        if part.citations or part.refusal:
             return None
         if message.name or role == "tool" or (role == "system" and out):
             return None

@@ -16,11 +16,14 @@ __all__ = ["FAMILIES", "NEWEST", "READABLE", "Families", "Family", "Vendor", "ba
 
 Vendor: TypeAlias = Literal["google", "vertex"]
 
-_WORDS = ("minimal", "low", "medium", "high")
-_THREE = ("low", "medium", "high")
-_BOTH = frozenset({"google", "vertex"})
-_NONE: frozenset[str] = frozenset()
-_KINDS = frozenset({"image", "audio", "video", "document"})
+_Level: TypeAlias = Literal["minimal", "low", "medium", "high"]
+_Kind: TypeAlias = Literal["image", "audio", "video", "document"]
+
+_WORDS: tuple[_Level, ...] = ("minimal", "low", "medium", "high")
+_THREE: tuple[_Level, ...] = ("low", "medium", "high")
+_BOTH: frozenset[Vendor] = frozenset({"google", "vertex"})
+_NONE: frozenset[Any] = frozenset()
+_KINDS: frozenset[_Kind] = frozenset({"image", "audio", "video", "document"})
 _TEXT = ("application/json", "application/xml", "application/rtf", "application/x-javascript", "application/x-python")
 
 # https://ai.google.dev/gemini-api/docs/generate-content/file-input-methods and the pages on images, audio and video;
@@ -78,14 +81,14 @@ class Family:
 
     pattern: str
     thinking: Literal["level", "budget", "none"] = "level"
-    levels: tuple[str, ...] = _THREE
+    levels: tuple[_Level, ...] = _THREE
     budget: tuple[int, int] = (0, 0)
-    off: frozenset[str] = _NONE
-    media: frozenset[str] = _KINDS
+    off: frozenset[Vendor] = _NONE
+    media: frozenset[_Kind] = _KINDS
     mimes: frozenset[str] = _NONE
     tool_media: frozenset[str] = _TOOL_MEDIA
     tool_files: bool = True
-    urls: frozenset[str] = frozenset({"image", "video", "document"})
+    urls: frozenset[_Kind] = frozenset[_Kind]({"image", "video", "document"})
     resolution: bool = True
     tools: bool = True
     validated: bool = True
@@ -94,12 +97,19 @@ class Family:
     schema_with_tools: bool = True
     system: bool = True
     penalties: bool = False
-    logprobs: frozenset[str] = frozenset({"vertex"})
+    logprobs: frozenset[Vendor] = frozenset[Vendor]({"vertex"})
     signed: bool = True
     ids: bool = True
     text_beside_media: bool = False
     source: str = _THINKING
     checked: str = _READ
+
+    def __post_init__(self) -> None:
+        if self.thinking == "level" and not self.levels:
+            raise ValueError("thinking='level' needs levels, such as ['low', 'high']")
+        least, most = self.budget
+        if self.thinking == "budget" and not 0 < least <= most:
+            raise ValueError("thinking='budget' needs a budget, such as [128, 32768]")
 
     def reads(self, kind: str, mime: str) -> bool:
         """Return whether it reads a kind of media in this type."""

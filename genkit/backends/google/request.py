@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import Unsupported
+from ...errors import InvalidRequest, Unsupported
 from ...events import dump_json
-from ...types import Reasoning, Request, Settings, Tool, ToolChoice
+from ...types import Reasoning, Request, Settings, Tool, ToolCall, ToolChoice, ToolResult
 from ..base import Losses
 from ..checks import check_choice, check_prompt
 from ..extra import merged
@@ -14,6 +14,7 @@ from ..wire import WireRequest
 from .media import Shelf
 from .messages import Conversation
 from .models import Family, Vendor
+from .names import FunctionNames, NamedRequest
 from .schema import dialect
 
 __all__ = ["DECLARATIONS", "encode", "encode_count", "settings_of"]
@@ -78,7 +79,7 @@ def encode(
     check_prompt(request)
     encoding = _Encoding(request, family, vendor, name)
     encoding.fill(origin, files)
-    return WireRequest(
+    return NamedRequest(
         path=":streamGenerateContent?alt=sse" if stream else ":generateContent",
         body=encoding.body,
         model=request.model,
@@ -86,6 +87,7 @@ def encode(
         origin=origin,
         warnings=tuple(encoding.losses.warnings),
         timeouts=request.settings.timeout,
+        names=encoding.names.changed,
     )
 
 
@@ -133,7 +135,8 @@ class _Encoding:
         self.vendor: Vendor = vendor
         self.name = name
         self.losses = Losses(request, backend=name)
-        self.extra: JSON = request.extra.get(name, {}) if request.extra else {}
+        self.extra: JSON = _checked(request.extra.get(name, {}), name) if request.extra else {}
+        self.names = FunctionNames(self._every_name())
         self.given: set[str] = set()
         if request.settings.model_fields_set:
             self.given = self._given()
@@ -143,7 +146,8 @@ class _Encoding:
     def fill(self, origin: str, files: str) -> None:
         """Fill in the whole."""
         shelf = Shelf(self.family, self.vendor, files=files, name=self.name)
-        system, contents = Conversation(shelf, self.losses, origin=origin, name=self.name).encode(self.request.messages)
+        conversation = Conversation(shelf, self.losses, origin=origin, name=self.name, names=self.names)
+        system, contents = conversation.encode(self.request.messages)
         self.body["contents"] = contents
         if system is not None:
             self.body["systemInstruction"] = system
@@ -159,6 +163,13 @@ class _Encoding:
         if self.extra:
             self.body = merged(self.body, self.extra)
             self.arrange()
+
+    def _every_name(self) -> list[str]:
+        """Return the names of all functions: those that may be called, and those that were."""
+        names = [tool.name for tool in self.request.tools]
+        for message in self.request.messages:
+            names += [part.name for part in message.parts if isinstance(part, ToolCall | ToolResult) and part.name]
+        return names
 
     def _given(self) -> set[str]:
         """Return the settings to send, after reporting the others."""
@@ -223,6 +234,9 @@ class _Encoding:
                 why = f"thoughts are summed up in one way only, not {wanted.summary!r}"
                 self.losses.lose("reasoning", why, kind="changed")
         thinking |= self._amount(wanted)
+        if thinking.get("thinkingBudget") == 0:
+            # Without thoughts there are none to show.
+            thinking.pop("includeThoughts", None)
         if thinking:
             self.config["thinkingConfig"] = thinking
 
@@ -288,6 +302,8 @@ class _Encoding:
             check_choice(choice, request, further=further)
         if not request.tools:
             # A choice without functions to choose from is refused.
+            if choice is not None and further:
+                self._choose_of_extra(choice)
             return
         if not self.family.tools:
             raise Unsupported(f"{request.model!r} calls no functions", backend=self.name)
@@ -301,11 +317,22 @@ class _Encoding:
         if calling:
             self.body["toolConfig"] = {"functionCallingConfig": calling}
 
+    def _choose_of_extra(self, choice: ToolChoice) -> None:
+        """Fill in a choice among tools that all come by `extra`."""
+        named = any(DECLARATIONS in tool for tool in self.extra["tools"])
+        if named and not (choice.mode == "auto" and choice.names):
+            self.body["toolConfig"] = {"functionCallingConfig": self._calling(choice)}
+        elif choice.mode != "auto" or choice.names:
+            why = (
+                "the tools in extra hold no functions to choose from" if not named else "it is only for demanded calls"
+            )
+            self.losses.lose("tool_choice", f"{self.name} takes none here: {why}", guarantee=True)
+
     def _calling(self, choice: ToolChoice) -> JSON:
         """Return how functions may be called; names are taken with demanded calls only."""
         match choice.mode:
             case "required" | "named":
-                names = {"allowedFunctionNames": list(choice.names)} if choice.names else {}
+                names = {"allowedFunctionNames": list(map(self.names.wire, choice.names))} if choice.names else {}
                 return {"mode": "ANY", **names}
             case "none":
                 return {"mode": "NONE"}
@@ -325,7 +352,10 @@ class _Encoding:
         return bool(wanted) and self.family.validated
 
     def _function(self, tool: Tool) -> JSON:
-        function: JSON = {"name": tool.name}
+        function: JSON = {"name": self.names.wire(tool.name)}
+        if function["name"] != tool.name:
+            why = f"the function {tool.name!r} is called {function['name']!r} there, and by its own name here"
+            self.losses.note("tools", why)
         if tool.description:
             function["description"] = tool.description
         parameters = tool.parameters
@@ -363,7 +393,7 @@ class _Encoding:
 
     def arrange(self) -> None:
         """Bring what `extra` added into the form that the vendor takes."""
-        calling = self.body.get("toolConfig", {}).get("functionCallingConfig", {})
+        calling = (self.body.get("toolConfig") or {}).get("functionCallingConfig") or {}
         if calling.get("streamFunctionCallArguments"):
             raise Unsupported(
                 "genkit does not put arguments together that come in pieces; leave streamFunctionCallArguments out",
@@ -379,12 +409,34 @@ class _Encoding:
             self._tools_of_all_kinds(tools)
 
     def _tools_of_all_kinds(self, tools: list[Any]) -> None:
-        kinds = [kind for tool in tools if isinstance(tool, dict) for kind in tool]
+        kinds = [kind for tool in tools for kind in tool]
         if self.vendor == "vertex":
             # One object for each kind of tool is what it takes, and all functions in one.
-            functions = [one for tool in tools for one in tool.get(DECLARATIONS, ())]
+            functions = [one for tool in tools for one in tool.get(DECLARATIONS) or ()]
             others = [{kind: value} for tool in tools for kind, value in tool.items() if kind != DECLARATIONS]
             self.body["tools"] = [*([{DECLARATIONS: functions}] if functions else []), *others]
         elif self.family.mixes_tools and DECLARATIONS in kinds and len(set(kinds)) > 1:
-            config = self.body.setdefault("toolConfig", {})
-            config.setdefault("includeServerSideToolInvocations", True)
+            config = self.body.get("toolConfig") or {}
+            self.body["toolConfig"] = {"includeServerSideToolInvocations": True, **config}
+
+
+def _checked(extra: JSON, name: str) -> JSON:
+    """Return vendor-only options with tools as a list; one alone is one more, not one in place of all.
+
+    Raises:
+        InvalidRequest: If an object is something else.
+    """
+    for field in ("toolConfig", "generationConfig"):
+        if not isinstance(extra.get(field) or {}, dict):
+            raise InvalidRequest(
+                f"extra[{name!r}][{field!r}] must be an object, not {extra[field]!r:.60}", backend=name
+            )
+    calling = (extra.get("toolConfig") or {}).get("functionCallingConfig")
+    if not isinstance(calling or {}, dict):
+        raise InvalidRequest(f"functionCallingConfig in extra must be an object, not {calling!r:.60}", backend=name)
+    tools = extra.get("tools")
+    if isinstance(tools, dict):
+        return {**extra, "tools": [tools]}
+    if tools is not None and not (isinstance(tools, list) and all(isinstance(tool, dict) for tool in tools)):
+        raise InvalidRequest(f"extra[{name!r}]['tools'] must be a list of objects, not {tools!r:.60}", backend=name)
+    return extra

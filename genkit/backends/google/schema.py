@@ -51,8 +51,9 @@ _MOST_WRITTEN_OUT = 256
 # Of these the nearer one counts.
 _ANNOTATIONS = _READ | {"description", "default"}
 # Between whole numbers a bound that is left out is the next one that is not.
-_EXCLUSIVE = {"exclusiveMinimum": ("minimum", 1), "exclusiveMaximum": ("maximum", -1)}
-_REWRITTEN = frozenset({"const", "oneOf", "allOf", *_EXCLUSIVE})
+_MINIMUM, _MAXIMUM = ("minimum", "exclusiveMinimum", 1), ("maximum", "exclusiveMaximum", -1)
+_BOUNDS = {name: bound for bound in (_MINIMUM, _MAXIMUM) for name in bound[:2]}
+_REWRITTEN = frozenset({"const", "oneOf", "allOf", *_BOUNDS})
 _TYPES: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
 
 
@@ -103,6 +104,11 @@ class _Walk:
             return schema
         if "$ref" in schema:
             return self._reference(schema)
+        match schema.get("allOf"):
+            case [{"$ref": _} as one] if not one.keys() & (schema.keys() - {"allOf"}):
+                return self._reference({**one, **{name: value for name, value in schema.items() if name != "allOf"}})
+            case _:
+                pass
         out: JSON = {}
         said: list[str] = []
         for name, value in schema.items():
@@ -131,9 +137,8 @@ class _Walk:
             out["anyOf"] = self._children(name, value)
         elif name == "allOf" and len(value) == 1:
             out |= self.schema(value[0])
-        elif name in _EXCLUSIVE and schema.get("type") == "integer" and type(value) is int:
-            bound, step = _EXCLUSIVE[name]
-            out[bound] = value + step
+        elif name in _BOUNDS and (bound := _bound(name, schema)) is not None:
+            out[_BOUNDS[name][0]] = bound
         else:
             return False
         return True
@@ -192,6 +197,18 @@ class _Walk:
             return self._answer
         # It is read as anyOf, of which there is one.
         return name in _KEPT and not (name == "oneOf" and "anyOf" in schema)
+
+
+def _bound(name: str, schema: JSON) -> int | float | None:
+    """Return the nearer of a bound of whole numbers and one that is left out; None where they cannot be one."""
+    inclusive, exclusive, step = _BOUNDS[name]
+    left_out, other = schema.get(exclusive), schema.get(inclusive)
+    if schema.get("type") != "integer" or type(left_out) is not int:
+        return None
+    bound = left_out + step
+    if isinstance(other, bool) or not isinstance(other, int | float):
+        return bound
+    return max(bound, other) if step > 0 else min(bound, other)
 
 
 def _types(schema: JSON) -> Any:

@@ -16,7 +16,20 @@ from genkit.backends.wire import Exchange
 from genkit.errors import BadResponse, GenkitError
 from genkit.events import fold
 from genkit.testing.contract.asking import check_grammar
-from genkit.types import Audio, BlockEnd, Document, Image, Opaque, Text, TextDelta, Thinking, TokenLogprob, Usage
+from genkit.types import (
+    Audio,
+    BlockEnd,
+    Document,
+    Image,
+    Message,
+    Opaque,
+    Text,
+    TextDelta,
+    Thinking,
+    TokenLogprob,
+    ToolResult,
+    Usage,
+)
 from tests.backends.google.cases import (
     GEMINI,
     ORIGIN,
@@ -25,6 +38,7 @@ from tests.backends.google.cases import (
     candidate,
     chunk,
     decoded,
+    said,
     streamed,
     whole,
     wire,
@@ -54,6 +68,12 @@ def test_pieces_of_a_text_are_one_text() -> None:
     check_grammar(events)
     assert response.message.parts == (Text(text="Hello there"),)
     assert [event.text for event in events if isinstance(event, TextDelta)] == ["Hel", "lo", " there"]
+
+
+@pytest.mark.parametrize("silent", [{"index": 0}, {}, {"content": None}, {"content": {}}], ids=str)
+def test_a_candidate_without_content_in_mid_stream_says_nothing(silent: dict[str, Any]) -> None:
+    _, response = streamed(chunk({"text": "a"}), {"candidates": [silent]}, chunk({"text": "b"}, finish="STOP"))
+    assert response.message.parts == (Text(text="ab"),)
 
 
 def test_half_a_character_waits_for_the_other_half() -> None:
@@ -165,10 +185,126 @@ def test_several_answers_are_kept_apart() -> None:
     assert (response.text, response.alternatives[0].message.text) == ("ab", "xy")
 
 
-def test_a_stream_that_lacks_one_of_its_answers_is_not_complete() -> None:
+def test_until_its_end_a_stream_that_lacks_one_of_its_answers_is_not_complete() -> None:
     decoder = answers.Decoder(wire(body={"generationConfig": {"candidateCount": 2}}), backend="google")
     decoder.take(whole(candidate({"text": "a"})), whole=False)
-    assert not decoder.complete
+    assert not decoder.settled
+    assert not decoder.response(Exchange()).complete
+
+
+def test_fewer_answers_than_were_asked_for_are_noted_whole_and_streamed() -> None:
+    two = {"generationConfig": {"candidateCount": 2}}
+    for response in (
+        decoded(whole(candidate({"text": "a"})), body=two),
+        streamed(chunk({"text": "a"}, finish="STOP"), body=two)[1],
+    ):
+        assert (response.text, response.complete) == ("a", True)
+        assert [(note.kind, note.subject) for note in response.warnings] == [("note", "n")]
+
+
+def test_an_answer_without_a_number_beside_numbered_ones_is_the_one_that_is_missing() -> None:
+    second, first = candidate({"text": "one"}, index=1), candidate({"text": "zero"})
+    del first["index"]
+    response = decoded(whole(second, first))
+    assert (response.text, response.alternatives[0].message.text) == ("zero", "one")
+
+
+@pytest.mark.parametrize("signed", [0, 1, 2])
+def test_the_signature_of_any_piece_of_a_sound_is_the_sounds(signed: int) -> None:
+    pieces: list[dict[str, Any]] = [{"inlineData": {"mimeType": "audio/wav", "data": "AAAA"}} for _ in range(3)]
+    pieces[signed] |= SIGNED
+    sound = Audio(data=bytes(9), mime="audio/wav", origin=ORIGIN, native=SIGNED)
+    assert answered(*pieces).message.parts == (sound,)
+    assert streamed(*map(chunk, pieces), chunk(finish="STOP"))[1].message.parts == (sound,)
+
+
+def test_pieces_of_sound_with_signatures_of_their_own_are_several_sounds() -> None:
+    piece = {"inlineData": {"mimeType": "audio/wav", "data": "AAAA"}}
+    parts = answered({**piece, **SIGNED}, {**piece, "thoughtSignature": "b3RoZXI="}).message.parts
+    assert [part.native for part in parts] == [SIGNED, {"thoughtSignature": "b3RoZXI="}]
+
+
+def test_a_content_that_is_none_is_a_bad_response() -> None:
+    with pytest.raises(BadResponse, match="content is a str"):
+        GEMINI.decoded(wire(), whole({"content": "Hi", "finishReason": "STOP"}), Exchange())
+
+
+def test_media_that_are_not_base64_are_a_bad_response() -> None:
+    data = whole(candidate({"inlineData": {"mimeType": "image/png", "data": "*"}}))
+    with pytest.raises(BadResponse):
+        GEMINI.decoded(wire(), data, Exchange())
+
+
+GROUNDS = {"groundingChunks": [{"web": {"uri": "u"}}]}
+SUPPORT = {"segment": {"text": "b"}, "groundingChunkIndices": [0]}
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_sources_that_come_in_pieces_are_put_together(swapped: bool) -> None:
+    pieces: list[dict[str, Any]] = [GROUNDS, {"groundingSupports": [SUPPORT], "webSearchQueries": ["q"]}]
+    first, second = reversed(pieces) if swapped else pieces
+    _, response = streamed(
+        whole(candidate({"text": "a"}, finish=None, groundingMetadata=first)),
+        whole(candidate({"text": "b"}, groundingMetadata=second)),
+    )
+    (part,) = response.message.parts
+    assert isinstance(part, Text)
+    assert part.citations == ({**SUPPORT, **GROUNDS},)
+    assert response.native == {"candidates": [{"index": 0, "groundingMetadata": {**pieces[0], **pieces[1]}}]}
+
+
+def test_sources_that_are_told_again_and_longer_are_told_once() -> None:
+    longer = {"groundingChunks": [*GROUNDS["groundingChunks"], {"web": {"uri": "v"}}]}
+    _, response = streamed(
+        whole(candidate({"text": "a"}, finish=None, groundingMetadata=GROUNDS)),
+        whole(candidate({"text": "b"}, groundingMetadata=longer)),
+    )
+    assert response.native == {"candidates": [{"index": 0, "groundingMetadata": longer}]}
+
+
+def test_sources_whose_chunks_never_come_are_kept_all_the_same() -> None:
+    (part,) = answered({"text": "a"}, groundingMetadata={"groundingSupports": [SUPPORT]}).message.parts
+    assert isinstance(part, Text)
+    assert part.citations == ({**SUPPORT, "groundingChunks": []},)
+
+
+def test_sources_that_come_with_a_call_belong_to_the_text_before_it() -> None:
+    cited = {"citationMetadata": {"citations": [{"uri": "u"}]}}
+    call = {"functionCall": {"name": "f"}}
+    for response in (
+        answered({"text": "t"}, call, **cited),
+        streamed(chunk({"text": "t"}), whole(candidate(call, **cited)))[1],
+    ):
+        assert response.message.parts[0] == Text(text="t", citations=({"uri": "u"},))
+
+
+def test_sources_after_the_end_of_their_text_are_noted() -> None:
+    cited = {"citationMetadata": {"citations": [{"uri": "u"}]}}
+    _, response = streamed(chunk({"text": "t"}, {"functionCall": {"name": "f"}}), whole(candidate(**cited)))
+    assert response.native == {"candidates": [{"index": 0, **cited}]}
+    assert [(note.kind, note.subject) for note in response.warnings] == [("note", "citations")]
+
+
+def test_metadata_of_texts_and_calls_is_kept_and_goes_back() -> None:
+    beside = {"partMetadata": {"a": 1}}
+    parts = [{"text": "x", **beside}, {"functionCall": {"name": "f", "args": {}, "id": "1"}, **beside}]
+    message = answered(*parts).message
+    assert [part.native for part in message.parts] == [beside, beside]
+    result = Message.tool(ToolResult(id="1", name="f"))
+    assert said("Hi", message, result)[1]["parts"] == parts
+
+
+def test_what_is_new_in_a_call_is_kept() -> None:
+    (call,) = answered({"functionCall": {"name": "f", "args": {"a": 1}, "willContinue": True}}).tool_calls
+    assert (call.arguments, call.native) == ({"a": 1}, {"functionCall": {"willContinue": True}})
+
+
+def test_a_count_of_another_prompt_takes_its_shares_with_it() -> None:
+    _, response = streamed(
+        chunk({"text": "a"}, usageMetadata={"promptTokenCount": 500, "cachedContentTokenCount": 300}),
+        chunk({"text": "b"}, finish="STOP", usageMetadata={"promptTokenCount": 5, "candidatesTokenCount": 1}),
+    )
+    assert (response.usage.input, response.usage.cache_read, response.usage.output) == (5, 0, 1)
 
 
 def test_counts_after_the_end_of_the_text_count() -> None:
@@ -274,7 +410,8 @@ def test_counts_by_kind_are_taken_out_of_the_sums() -> None:
 
 def test_an_answer_that_is_not_counted_is_what_the_total_leaves() -> None:
     assert usage({"promptTokenCount": 4, "totalTokenCount": 9}) == Usage(input=4, output=5)
-    assert usage({"promptTokenCount": 4}) == Usage(input=4, output=0)
+    assert usage({"promptTokenCount": 4, "totalTokenCount": 4}) == Usage(input=4, output=0)
+    assert usage({"promptTokenCount": 4}).output is None
 
 
 @given(

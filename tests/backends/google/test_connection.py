@@ -194,6 +194,38 @@ def test_project_and_location_come_from_the_environment(monkeypatch: pytest.Monk
     assert "us-east1-aiplatform.googleapis.com/v1beta1/projects/env-p/locations/us-east1/" in url(Google(name="vertex"))
 
 
+ELSEWHERE = ["localhost:443/", "evil.example/", "a@evil.example", "evil.example#", "Europe-West4", "eu/../x", "a b"]
+
+
+@pytest.mark.parametrize("location", ELSEWHERE)
+def test_a_location_that_could_lead_to_another_host_is_refused(monkeypatch: pytest.MonkeyPatch, location: str) -> None:
+    with pytest.raises(ConfigError, match="no location"):
+        Google(name="vertex", project="p", location=location)
+    monkeypatch.setenv("GOOGLE_CLOUD_LOCATION", location)
+    with pytest.raises(ConfigError, match="no location"):
+        Google(name="vertex", project="p").plan(request())
+
+
+def test_a_location_in_a_models_name_is_held_to_the_same() -> None:
+    name = "projects/o/locations/a@evil.example:1/publishers/google/models/gemini-2.5-flash"
+    with pytest.raises(ConfigError, match="no location"):
+        cloud().plan(request(model=name))
+
+
+@pytest.mark.parametrize("project", ["p/../q", "p?x=1", "p#", "p q", "../p"])
+def test_a_project_that_could_lead_to_another_place_is_refused(monkeypatch: pytest.MonkeyPatch, project: str) -> None:
+    with pytest.raises(ConfigError, match="no project"):
+        Google(name="vertex", project=project, location="global")
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", project)
+    with pytest.raises(ConfigError, match="no project"):
+        Google(name="vertex", location="global").plan(request())
+
+
+def test_a_project_may_stand_behind_a_domain() -> None:
+    plan = Google(name="vertex", project="example.com:p-1", location="global").plan(request())
+    assert "/projects/example.com:p-1/locations/global/" in plan.url
+
+
 def test_a_missing_location_says_what_to_set(far: FarEnd) -> None:
     with pytest.raises(ConfigError, match="GOOGLE_CLOUD_LOCATION"):
         cloud(credentials=Token(), location=None).generate(request())

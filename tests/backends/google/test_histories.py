@@ -150,3 +150,24 @@ def test_a_history_in_which_everything_is_left_out_is_an_empty_prompt() -> None:
     foreign = Message.user(Opaque(type="web_search", origin="openai/responses"))
     with pytest.raises(InvalidRequest, match="empty"):
         said(foreign)
+
+
+@pytest.mark.parametrize("origin", [None, ORIGIN, "openai/responses"])
+def test_sources_of_what_was_said_are_left_out_and_reported(origin: str | None) -> None:
+    text = Text(text="a", citations=({"url": "u"},), origin=origin)
+    asked = request("q", Message.assistant(text), "q2")
+    assert wire_of(asked).body["contents"][1]["parts"] == [{"text": "a"}]
+    assert [(w.kind, w.subject) for w in wire_of(asked).warnings] == [("dropped", "citations")]
+
+
+def test_a_refusal_is_sent_as_text_and_reported() -> None:
+    asked = request("q", Message.assistant(Text(text="no", refusal=True)), "q2")
+    assert wire_of(asked).body["contents"][1]["parts"] == [{"text": "no"}]
+    assert [(w.kind, w.subject) for w in wire_of(asked).warnings] == [("changed", "refusal")]
+
+
+def test_instructions_hold_no_empty_text() -> None:
+    signed = Text(text="", origin="other", native=SIGNED)
+    sent = wire_of(request(Message(role="system", parts=(Text(text="s"), signed)), "q")).body
+    assert sent["systemInstruction"] == {"parts": [{"text": "s"}]}
+    assert "systemInstruction" not in wire_of(request(Message(role="system", parts=(signed,)), "q")).body

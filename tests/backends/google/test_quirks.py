@@ -151,6 +151,15 @@ def test_an_empty_answer_in_a_history_is_left_out_and_reported() -> None:
     assert lost(asked) == [("dropped", "message")]
 
 
+def test_a_history_that_ends_with_the_models_turn_is_sent_and_noted() -> None:
+    for asked in (
+        request("Hi", Message.assistant("a")),
+        request("Hi", Message.assistant("a"), Message.assistant("b")),
+    ):
+        assert wire_of(asked).body["contents"][-1]["role"] == "model"
+        assert ("note", "messages") in lost(asked)
+
+
 # 19
 def test_a_call_without_an_id_gets_one_that_is_the_same_each_time_it_is_read() -> None:
     parts = [{"functionCall": {"name": "a", "args": {}}}, {"functionCall": {"name": "b", "args": {}}}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
@@ -42,6 +43,7 @@ from tests.backends.google.cases import (
 )
 
 PNG = b"\x89PNG\r\n\x1a\n"
+JPEG = b"\xff\xd8\xff\xe0 and so on"
 
 
 # ---------------------------------------------------------------- the frame
@@ -411,3 +413,51 @@ def test_a_family_may_say_which_types_it_reads() -> None:
     assert parts_of(Image(data=b"GIF89a"), backend=backend, model="gif-1")
     with pytest.raises(Unsupported, match="image/png"):
         parts_of(Image(data=PNG), backend=backend, model="gif-1")
+
+
+def test_without_thought_there_is_none_to_show() -> None:
+    sent = config(reasoning=Reasoning(effort="none", summary="auto"))
+    assert sent["thinkingConfig"] == {"thinkingBudget": 0}
+
+
+@pytest.mark.parametrize(
+    ("part", "says"),
+    [
+        (Image(data=b"%PDF-1.7", mime="image/png"), "are application/pdf, not image/png"),
+        (Document(data=JPEG, mime="application/pdf"), "are image/jpeg, not application/pdf"),
+        (Image(url="data:image/png;base64,"), "is empty"),
+    ],
+)
+def test_media_that_are_not_what_they_are_said_to_be_are_refused(part: Any, says: str) -> None:
+    with pytest.raises(InvalidRequest, match=says):
+        parts_of(part)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [Image(data=JPEG, mime="image/png"), Image(url="data:image/png;base64," + base64.b64encode(JPEG).decode())],
+    ids=["bytes", "url"],
+)
+def test_an_image_of_another_type_than_is_said_is_sent_as_is_said_and_noted(image: Image) -> None:
+    asked = request(Message.user(image, image))
+    assert wire_of(asked).body["contents"][0]["parts"][0]["inlineData"]["mimeType"] == "image/png"
+    (note,) = wire_of(asked).warnings
+    assert (note.kind, note.subject) == ("note", "image")
+    assert "image/jpeg" in note.message
+
+
+def test_what_media_weigh_is_what_is_sent() -> None:
+    fits, above = bytes(14_999_999), bytes(15_000_001)
+    assert parts_of(Image(data=fits, mime="image/png"), backend=VERTEX)
+    with pytest.raises(InvalidRequest, match="more than 20 MB of media"):
+        parts_of(Image(data=above, mime="image/png"), backend=VERTEX)
+
+
+def test_one_pdf_has_a_limit_of_its_own() -> None:
+    with pytest.raises(InvalidRequest, match="more than 50 MB of one PDF"):
+        parts_of(Document(data=b"%PDF-" + bytes(50_000_000), mime="application/pdf"))
+
+
+def test_the_mark_of_native_data_goes_by_the_door_and_not_by_the_backends_name() -> None:
+    named = Google(name="mine", vendor="vertex", project="p", location="global")
+    assert wire_of(request(), named).origin == "vertex/generateContent"

@@ -215,3 +215,22 @@ def test_a_choice_beside_a_choice_is_told() -> None:
     sent, told = weaker({"anyOf": [{"type": "string"}], "oneOf": [{"minLength": 1}]})
     assert sent["anyOf"] == [{"type": "string"}]
     assert "oneOf" in told
+
+
+@pytest.mark.parametrize("nearer", [True, False])
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_two_bounds_the_nearer_one_holds(nearer: bool, turned: bool) -> None:
+    bounds: dict[str, Any] = {"exclusiveMinimum": 10, "minimum": 5 if nearer else 20}
+    bounds |= {"exclusiveMaximum": 90, "maximum": 95 if nearer else 80}
+    schema = {"type": "integer", **(dict(reversed(bounds.items())) if turned else bounds)}
+    least, most = (11, 89) if nearer else (20, 80)
+    assert same(schema) == {"type": "integer", "minimum": least, "maximum": most}
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_reference_alone_in_all_of_is_that_reference(turned: bool) -> None:
+    address = {"type": "object", "properties": {"x": {"type": "string"}}}
+    home = {"allOf": [{"$ref": "#/$defs/A"}], "description": "where they live"}
+    home = dict(reversed(home.items())) if turned else home
+    schema = {"type": "object", "properties": {"home": home}, "$defs": {"A": address}}
+    assert same(schema)["properties"]["home"] == {**address, "description": "where they live"}
