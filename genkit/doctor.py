@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 
 from .backends import TABLE, find, load
-from .errors import ConfigError, GenkitError, MissingExtra
+from .errors import GenkitError, MissingExtra
 from .types import Health
 
 __all__ = ["examine"]
@@ -50,13 +51,14 @@ def _state(name: str, *, online: bool) -> Health:
         backend = load(name)
     except MissingExtra as error:
         return Health(backend=name, state="not installed", message=error.message)
-    except ConfigError as error:
+    except GenkitError as error:
         return Health(backend=name, state="unconfigured", message=error.message)
     try:
         return backend.health(online=online)
     except GenkitError as error:
         return Health(backend=name, state="unconfigured", message=error.message)
-    except Exception as error:  # noqa: BLE001  # a backend of another package, or an SDK behind one, may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # another package's backend or an SDK may raise anything
         return Health(backend=name, state="unconfigured", message=f"{type(error).__name__}: {error}")
     finally:
-        backend.close()
+        with suppress(Exception):
+            backend.close()

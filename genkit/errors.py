@@ -35,7 +35,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from .types import Response
+    from .types import Embeddings, Response
 
 __all__ = [
     "AuthenticationFailed",
@@ -81,6 +81,7 @@ class GenkitError(Exception):
         request_id: The vendor's id of the request, for its support.
         sent: Whether the request may have reached the far end (and may be billed).
         response: What had arrived of the answer when it failed, or None.
+        embeddings: The vectors of the first texts, where those of all took several requests and a later one failed.
         retryable: Whether the same request may succeed later.
     """
 
@@ -107,6 +108,7 @@ class GenkitError(Exception):
         self.request_id = request_id
         self.sent = sent
         self.response = response
+        self.embeddings: Embeddings | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions pickle by their positional arguments; ours live in __dict__ (needed by process pools).

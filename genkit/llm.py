@@ -17,7 +17,7 @@ from typing_extensions import Unpack
 
 from .backends import Backend, load, split
 from .config import default_model
-from .errors import ConfigError, GenkitError
+from .errors import ConfigError, GenkitError, MissingExtra
 from .options import ASKING, Options, carried, check, part, separate
 from .prompts import AskDict, Asking, CallDict, Prompt
 from .streams import AsyncStream, Stream
@@ -372,18 +372,20 @@ class LLM:
         """Put the bytes of a part into the vendor's file service, and return the part with their id there instead.
 
         For files too large to be sent with each request, or sent often. They stay with the vendor until they expire or
-        are deleted there: nothing is uploaded unless this is called. It needs the vendor's SDK.
+        are deleted there: nothing is uploaded unless this is called. It needs the vendor's SDK. The time limits and
+        `retries` of this object hold for it.
 
         Raises:
+            ConfigError: If it is no image, audio, video or document, or its bytes are not here.
             Unsupported: If the vendor has no file service, or it does not take such a file.
         """
-        done: Any = self._core.source().upload(part, self._model)
+        done: Any = self._core.source().upload(_media(part), self._model, **self._terms())
         made: PartT = done
         return made
 
     async def aupload(self, part: PartT) -> PartT:
         """Async twin of `upload`."""
-        done: Any = await self._core.source().aupload(part, self._model)
+        done: Any = await self._core.source().aupload(_media(part), self._model, **self._terms())
         made: PartT = done
         return made
 
@@ -412,7 +414,12 @@ class LLM:
 
         No model is asked, so nothing is billed. It never raises, and takes seconds at most.
         """
-        return self._core.stack.health(online=online)
+        try:
+            stack = self._core.stack
+        except GenkitError as error:
+            state: Any = "not installed" if isinstance(error, MissingExtra) else "unconfigured"
+            return Health(backend=self._core.connection.name, state=state, message=error.message)
+        return stack.health(online=online, model=self._model)
 
     # ------------------------------------------------------------ closing is optional
 
@@ -441,6 +448,11 @@ class LLM:
         await self.aclose()
 
     # ------------------------------------------------------------ requests
+
+    def _terms(self) -> dict[str, Any]:
+        """Return the time limits and retries of what is no request."""
+        retries = self._core.connection.policies.get("retries", _load("stack").RETRIES)
+        return {"timeouts": self._asking.settings.timeout, "retries": int(retries or 0)}
 
     def _request(self, prompt: Prompt, options: Mapping[str, Any]) -> Request:
         given = dict(options)
@@ -520,6 +532,12 @@ def _fallback(models: Any) -> tuple[str | LLM, ...]:
         elif not isinstance(item, LLM):
             raise ConfigError(f"fallback holds {item!r:.60}: must be models ('backend:model') or LLMs")
     return found
+
+
+def _media(part: object) -> Media:
+    if not isinstance(part, Media):
+        raise ConfigError(f"upload takes an Image, Audio, Video or Document, not {type(part).__name__}")
+    return part
 
 
 def _texts(texts: str | Iterable[str]) -> tuple[str, ...]:

@@ -861,12 +861,13 @@ class Health(Value):
 
     Attributes:
         state: "ready" (it answered, and took the credential where that can be asked), "configured" (not asked),
-            "unconfigured", "refused" (it answered, and did not take the credential), "unreachable", "not installed".
+            "unconfigured", "refused" (it answered, and did not take the credential), "failing" (it answered with an
+            error of its own, or not as this API does), "unreachable", "not installed".
         message: What that means here, and what to do about it.
         address: Where it is, without secrets.
     """
 
     backend: str
-    state: Literal["ready", "configured", "unconfigured", "refused", "unreachable", "not installed"]
+    state: Literal["ready", "configured", "unconfigured", "refused", "failing", "unreachable", "not installed"]
     message: str
     address: str | None = None

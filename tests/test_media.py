@@ -243,6 +243,17 @@ def test_a_redirect_is_checked_like_the_first_address(fetch: Fetch, connected: l
     assert set(connected) == {"127.0.0.1"}
 
 
+@pytest.mark.parametrize("redirects", [0, 1])
+def test_a_redirect_to_what_is_no_url_is_an_error_of_ours(fetch: Fetch, redirects: int) -> None:
+    policy = FetchPolicy(allow_private=True, redirects=redirects)
+    with (
+        FarEnd(answer(status=302, headers={"location": "http://[::1?secret=1"})) as far,
+        pytest.raises(InvalidRequest, match=r"redirects to .* malformed") as caught,
+    ):
+        fetch(Image(url=f"{far.url}/a"), policy)
+    assert "secret" not in str(caught.value)
+
+
 def test_redirects_in_a_circle_end(fetch: Fetch) -> None:
     with FarEnd(redirect("/a")) as far:
         with pytest.raises(InvalidRequest, match="too many redirects"):

@@ -23,7 +23,15 @@ PRIVATE = [
 ]
 METADATA = [
     *("169.254.169.254", "169.254.170.2", "168.63.129.16", "100.100.100.200", "192.0.0.192"),
-    *("fd00:ec2::254", "fd20:ce::254", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::"),
+    *(
+        "fd00:ec2::254",
+        "fd20:ce::254",
+        "fd00:c1::a9fe:a9fe",
+        "fd00:42::42",
+        "::ffff:169.254.169.254",
+        "64:ff9b::a9fe:a9fe",
+        "2002:a9fe:a9fe::",
+    ),
 ]
 NEVER = [
     *("0.0.0.0", "0.1.2.3", "255.255.255.255", "240.0.0.1", "224.0.0.1", "239.255.255.250", "169.254.1.1"),
@@ -98,7 +106,13 @@ def test_an_address_in_the_url_is_checked_without_a_look_up(host: str) -> None:
         check_url(f"http://{f'[{host}]' if ':' in host else host}/", PUBLIC)
 
 
-@pytest.mark.parametrize("host", ["metadata.google.internal", "METADATA.google.internal.", "metadata", "instance-data"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("metadata.google.internal", "METADATA.google.internal.", "metadata", "metadata.azure.internal"),
+        *("instance-data", "instance-data.ec2.internal"),
+    ],
+)
 def test_the_names_of_metadata_servers_are_refused(host: str) -> None:
     with pytest.raises(InvalidRequest, match="credentials"):
         check_url(f"http://{host}/", OWN)
@@ -117,6 +131,8 @@ def test_the_names_of_metadata_servers_are_refused(host: str) -> None:
         ("http://public.example\\@10.0.0.1/a", "user or password"),
         ("http://x.example:port/a", "malformed"),
         ("http://[::1/a", "malformed"),
+        ("http://[::1]x:80/", "malformed"),
+        ("http://a[::1]/", "malformed"),
         ("http://x.example/a b", "percent-encode"),
         ("http://x.example/a\r\nhost: y", "percent-encode"),
         ("http://b\xfccher.example/", "percent-encode"),

@@ -8,6 +8,7 @@ a service on the wire starts from `WireBackend` in `wire.py`.
 from __future__ import annotations
 
 import abc
+import functools
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Literal, TypeVar
@@ -27,6 +28,7 @@ from ..types import (
     Score,
     ScoreRequest,
     Settings,
+    Timeouts,
 )
 from .waiting import AnyRequest, Pulled, ends, in_thread, within
 
@@ -121,17 +123,24 @@ class Backend(abc.ABC):
         """Async twin of `count_tokens`."""
         return await self._in_time(self.count_tokens, request)
 
-    def upload(self, part: Media, model: str) -> Media:  # noqa: ARG002  # for those that can
-        """Put a part's bytes into the vendor's file service, and return the part with their id there instead."""
+    def upload(self, part: Media, model: str, *, timeouts: Timeouts, retries: int) -> Media:  # noqa: ARG002  # for those that can
+        """Put a part's bytes into the vendor's file service, and return the part with their id there instead.
+
+        Args:
+            part: With its bytes.
+            model: The model that is to read it.
+            timeouts: The time limits; "idle" has no meaning here.
+            retries: How often a transient failure is tried again.
+        """
         raise Unsupported(
             f"{self.name} has no file service: send the bytes inline, or put them where it reads URLs from "
             "(s3:// for Bedrock, gs:// for Vertex AI)",
             backend=self.name,
         )
 
-    async def aupload(self, part: Media, model: str) -> Media:
+    async def aupload(self, part: Media, model: str, *, timeouts: Timeouts, retries: int) -> Media:
         """Async twin of `upload`."""
-        return await in_thread(self.upload, part, model)
+        return await in_thread(functools.partial(self.upload, part, model, timeouts=timeouts, retries=retries))
 
     def plan(self, request: Request, *, stream: bool = False) -> Plan:  # noqa: ARG002  # for those that can
         """Return the request that would be sent, without credentials and without sending."""
@@ -144,8 +153,13 @@ class Backend(abc.ABC):
         """
         return self.plan(request.model_copy(update={"on_unsupported": CHECK})).warnings
 
-    def health(self, *, online: bool = True) -> Health:  # noqa: ARG002  # for those with a far end
-        """Return whether calls can work; with `online`, the far end is asked too. Never raises; seconds at most."""
+    def health(self, *, online: bool = True, model: str | None = None) -> Health:  # noqa: ARG002  # for those that can
+        """Return whether calls can work. Never raises; seconds at most.
+
+        Args:
+            online: Whether the far end is asked too.
+            model: The model they would ask, for backends that can tell at no cost whether it is there.
+        """
         return Health(backend=self.name, state="ready", message="needs no configuration")
 
     def close(self) -> None:  # noqa: B027  # optional on purpose

@@ -67,15 +67,17 @@ def turns(messages: Sequence[Message], losses: Losses, *, where: str) -> tuple[t
     first = next((at for at, message in enumerate(messages) if message.role != "system"), len(messages))
     system = tuple(part for message in messages[:first] for part in message.parts)
     found: list[Turn] = []
-    for message in messages[first:]:
+    for at, message in enumerate(messages):
+        if message.name:
+            losses.lose("name", f"{where} has no names of speakers (message of {message.name!r})")
+        if at < first:
+            continue
         parts: Sequence[Part] = message.parts
         if message.role == "system":
             losses.lose(
                 "system", f"{where} has no instructions in mid-conversation; sent as marked text", kind="changed"
             )
             parts = _framed(parts)
-        if message.name:
-            losses.lose("name", f"{where} has no names of speakers (message of {message.name!r})")
         role: Literal["user", "assistant"] = "assistant" if message.role == "assistant" else "user"
         if not parts:
             continue
@@ -131,6 +133,8 @@ class _Mending:
         if _in_order(calls, results, pairs):
             return [_replaced(message, number, changed) for number, message in enumerate(messages)]
         said = [part for number in range(answers) for part in _replaced(messages[number], number, changed).parts]
+        self._tell_names(messages[:answers])
+        self._tell_late(messages, answers, {place: calls[at].id for at, place in pairs.items()})
         answered = self._results(ids, {at: changed[place] for at, place in pairs.items()})
         if len(results) > len(pairs):
             why = "there is no call for it; sent as marked text of the user's"
@@ -140,6 +144,24 @@ class _Mending:
             *([Message(role="tool", parts=answered)] if answered else []),
             *_without(messages, answers, set(pairs.values()), self._foreign),
         ]
+
+    def _tell_names(self, answers: Sequence[Message]) -> None:
+        """Report the names that get lost where answers become one, which has the name of the first."""
+        for message in answers[1:]:
+            if message.name and message.name != answers[0].name:
+                why = f"answers in a row are sent as one, without the name of {message.name!r}"
+                self._losses.lose("name", why)
+
+    def _tell_late(self, messages: Sequence[Message], start: int, moved: Mapping[_Place, str]) -> None:
+        """Report the results that come after something else than results of these calls."""
+        passed = False
+        for number, message in enumerate(messages[start:], start):
+            for at in range(len(message.parts)):
+                called = moved.get((number, at))
+                if called is not None and passed:
+                    why = f"the result of the call {called!r} came later; it is sent right after the call"
+                    self._losses.lose("tool_result", why, kind="changed")
+                passed = passed or called is None
 
     def _unique(self, call: ToolCall) -> ToolCall:
         """Return the call under an id that no call before it has."""
@@ -216,7 +238,8 @@ def _without(messages: Sequence[Message], start: int, moved: set[_Place], foreig
             if not isinstance(part, ToolResult) or part.id in foreign:
                 parts.append(part)
             elif (number, at) not in moved:
-                parts += [Text(text=f"[Result of a call of {part.name or part.id!r} that is not shown]"), *part.parts]
+                what = "Failed result" if part.failed else "Result"
+                parts += [Text(text=f"[{what} of a call of {part.name or part.id!r} that is not shown]"), *part.parts]
         if parts or not message.parts:
             results = bool(parts) and all(isinstance(part, ToolResult) for part in parts)
             role = "user" if message.role == "tool" and not results else message.role

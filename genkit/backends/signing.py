@@ -1,22 +1,27 @@
-"""Signing a request within its time limits: a credential may have to be fetched, by a function that takes its time."""
+"""Signing a request within its time limits, and once more where the far end refused the credential.
+
+A credential may have to be fetched, by a function or a service that takes its time.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..errors import GenkitError, Phase, StreamClosed, Timeout
+from ..errors import AuthenticationFailed, GenkitError, Phase, StreamClosed, Timeout
 from ..transport import HttpRequest
 from ..transport.waiting import Abandoned, TooLate, within
 from ..types import Timeouts
+from .waiting import rest
 
 if TYPE_CHECKING:
     from .translation import WireRequest
     from .wire import WireBackend
 
-__all__ = ["asign_in_time", "sign_in_time"]
+__all__ = ["Tries", "asign_in_time", "sign_in_time"]
 
 
 def _never() -> bool:
@@ -68,6 +73,45 @@ async def asign_in_time(backend: WireBackend, wire: WireRequest, content: bytes)
     return http, clock.left()
 
 
+class Tries:
+    """One call's tries: a second one where the credential of the first is refused, and another can be had.
+
+    Attributes:
+        wire: What is to be sent, with the time limits that are left.
+    """
+
+    def __init__(self, backend: WireBackend, wire: WireRequest) -> None:
+        self.wire = wire
+        self._backend = backend
+        self._asked = wire
+        self._began = time.monotonic()
+        self._refused: tuple[HttpRequest, GenkitError] | None = None
+
+    def signed(self, http: HttpRequest) -> None:
+        """Say how the request was signed; raise the refusal where that is as it was."""
+        if self._refused is None:
+            return
+        before, error = self._refused
+        if _who(http) == _who(before):
+            raise error
+
+    def failed(self, status: int, headers: Mapping[str, str], body: bytes, http: HttpRequest) -> None:
+        """Raise what an error's answer means, unless the request is to be signed and sent once more."""
+        error = self._backend.refusal(status, headers, body, http)
+        # What may be tried again as it is, is no matter of the credential.
+        final = self._refused is not None or error.retryable or not isinstance(error, AuthenticationFailed)
+        if final or not self._backend.renews(http, error):
+            raise error
+        self._refused = replace(http, content=b""), error
+        self.wire = replace(self._asked, timeouts=rest(self._asked.timeouts, self._began))
+
+
+def _who(http: HttpRequest) -> tuple[str | None, ...]:
+    """Return what says who asks; a signature differs from second to second, the key that made it does not."""
+    said = http.headers.get("authorization", "")
+    return said.partition("/")[0] if said.startswith("AWS4-") else said, http.headers.get("x-amz-security-token")
+
+
 class _Clock:
     """The time that a credential may take, and what it leaves for the rest of the call.
 
@@ -89,13 +133,10 @@ class _Clock:
         Raises:
             Timeout: If there is no time left.
         """
-        total = self._limits.total
-        if total is None:
-            return self._limits
-        left = total - (time.monotonic() - self._began)
-        if left <= 0:
-            raise self.error()
-        return self._limits.model_copy(update={"total": left})
+        try:
+            return rest(self._limits, self._began)
+        except Timeout:
+            raise self.error() from None
 
     def error(self) -> Timeout:
         """Return the error for a credential that took too long."""

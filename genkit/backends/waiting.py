@@ -13,9 +13,9 @@ from importlib import import_module
 from typing import Any, TypeAlias, TypeVar, cast
 
 from ..errors import Timeout
-from ..types import EmbedRequest, Event, Request, ScoreRequest
+from ..types import EmbedRequest, Event, Request, ScoreRequest, Timeouts
 
-__all__ = ["AnyRequest", "Pulled", "ends", "in_thread", "remaining", "unless", "within"]
+__all__ = ["AnyRequest", "Pulled", "ends", "in_thread", "remaining", "rest", "unless", "within"]
 
 AnyRequest: TypeAlias = Request | EmbedRequest | ScoreRequest
 
@@ -40,14 +40,26 @@ def within(request: R, since: float) -> R:
     Raises:
         Timeout: If nothing is left.
     """
-    left = remaining(request, since)
-    if left is None:
+    limits = request.settings.timeout
+    timeouts = rest(limits, since)
+    if timeouts is limits:
         return request
-    if left <= 0:
-        raise Timeout("the call was not done within its total time limit: timeout= can be raised", phase="total")
-    timeouts = request.settings.timeout.model_copy(update={"total": left})
     settings = request.settings.model_copy(update={"timeout": timeouts})
     return cast("R", request.model_copy(update={"settings": settings}))
+
+
+def rest(limits: Timeouts, since: float) -> Timeouts:
+    """Return time limits without what has passed since `since` of the total one.
+
+    Raises:
+        Timeout: If nothing is left.
+    """
+    if limits.total is None:
+        return limits
+    left = limits.total - (time.monotonic() - since)
+    if left <= 0:
+        raise Timeout("the call was not done within its total time limit: timeout= can be raised", phase="total")
+    return limits.model_copy(update={"total": left})
 
 
 def ends(request: AnyRequest) -> float:

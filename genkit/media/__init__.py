@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .fetch import Fetcher, policy_of
-from .parts import by_url, data_url, fill, held_places, inline_bytes, media_type, show_places
+from .parts import by_url, data_url, fill, held_places, inline_bytes, media_type, own_file, show_places
 
 __all__ = [
     "Fetcher",
@@ -13,6 +13,7 @@ __all__ = [
     "held_places",
     "inline_bytes",
     "media_type",
+    "own_file",
     "policy_of",
     "show_places",
 ]

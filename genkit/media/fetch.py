@@ -240,7 +240,10 @@ class _Visit:
         return Fetched(data, self._said)
 
     def _redirect(self, location: str) -> None:
-        goal = urljoin(self._url, location)
+        try:
+            goal = urljoin(self._url, location)
+        except ValueError:
+            raise refusal(self._asked, f"it redirects to {shown(location)}, which is malformed") from None
         if self._redirects == 0:
             way_out = "pass that URL, or allow it by FetchPolicy(redirects=3)" if not self._policy.redirects else ""
             raise refusal(self._asked, f"it redirects to {shown(goal)}; {way_out or 'there are too many redirects'}")

@@ -17,12 +17,19 @@ _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _USUAL_PORTS = {"http": 80, "https": 443}
 _IN_URL = re.compile(r"[!-~]+")
+# What urlsplit lets pass beside the brackets, engines read in different ways.
+_IN_BRACKETS = re.compile(r"\[[^\[\]]*\](:\d*)?")
 # The URL standard reads a host whose last label is a number as an IPv4 address: 2130706433, 0x7f.1, 0177.0.0.1.
 _NUMBER = re.compile(r"(?:.*\.)?(?:\d+|0x[0-9a-f]*)\.?", re.IGNORECASE)
 
 # Where clouds tell their machines' credentials. Most are in refused networks anyway; these are refused by name too,
 # and where private addresses are allowed.
-_METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data"})
+_METADATA_NAMES = frozenset(
+    {
+        *("metadata", "metadata.google.internal", "metadata.goog", "metadata.azure.internal"),
+        *("instance-data", "instance-data.ec2.internal"),
+    }
+)
 _METADATA = frozenset(
     ipaddress.ip_address(text)
     for text in (
@@ -35,6 +42,8 @@ _METADATA = frozenset(
         "168.63.129.16",  # Azure's host, a public address
         "100.100.100.200",  # Alibaba
         "192.0.0.192",  # Oracle
+        "fd00:c1::a9fe:a9fe",
+        "fd00:42::42",  # Scaleway, whose IPv4 address is link-local
     )
 )
 
@@ -103,6 +112,8 @@ def _parts(url: str) -> tuple[str, str, int | None]:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
+        if "[" in parts.netloc and not _IN_BRACKETS.fullmatch(parts.netloc.rpartition("@")[2]):
+            raise ValueError
     except ValueError:
         raise refusal(url, "it is malformed; check its host and port") from None
     if parts.scheme not in _USUAL_PORTS or not host:

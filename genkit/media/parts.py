@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .. import mime as types
-from ..errors import InvalidRequest
+from ..errors import InvalidRequest, Unsupported
 from ..sources import decode_data_url, fitting
 from ..types import CallWarning, FetchPolicy, Media, Message, Request, Text, ToolResult
 from .guard import check_url, shown, unusable
 
-__all__ = ["Fetched", "by_url", "data_url", "fill", "held_places", "inline_bytes", "media_type", "show_places"]
+__all__ = [
+    "Fetched",
+    "by_url",
+    "data_url",
+    "fill",
+    "held_places",
+    "inline_bytes",
+    "media_type",
+    "own_file",
+    "show_places",
+]
 
 _FAMILIES = {"image": "image/", "audio": "audio/", "video": "video/"}
 # Types of an answer's head that say nothing.
@@ -81,6 +91,26 @@ def media_type(part: Media, *, backend: str) -> str:
             f"the type of this {kind} is unknown: pass mime=, as in {kind}(..., mime=...)", backend=backend
         )
     return found
+
+
+def own_file(part: Media, origins: Container[str], *, backend: str) -> str:
+    """Return the id of a file that the vendor has, one without a mark of its origin included.
+
+    Args:
+        part: Media with a `file_id`.
+        origins: Marks of what the vendor's file service, or its models, gave out.
+        backend: Name for errors.
+
+    Raises:
+        Unsupported: If it is in another vendor's file service.
+    """
+    if part.origin is not None and part.origin not in origins:
+        raise Unsupported(
+            f"the file {part.file_id!r} is from {part.origin}, and {backend} cannot read it: upload it there with "
+            f"llm.upload({type(part).__name__}(...)), from its bytes",
+            backend=backend,
+        )
+    return part.file_id or ""
 
 
 def data_url(part: Media, *, backend: str) -> str:
@@ -195,10 +225,12 @@ def held_places(
         check_url(url, policy)
         mark = _HELD.format(len(marks)).encode()
         marks[base64.b64encode(mark).decode()] = f"<the bytes of {shown(url)}>"
-        mime, kind = part.mime or types.of_url(url), _kind(part)
+        mime, kind = part.mime, _kind(part)
         if mime is None:
-            mime = _TYPICAL[kind]
-            why = f"the type of {shown(url)} is told by its bytes, which a plan does not fetch; {mime} is shown"
+            by_name = types.of_url(url)
+            mime = by_name or _TYPICAL[kind]
+            shows = f"{mime}, as its ending says, is shown" if by_name else f"{mime} is shown"
+            why = f"the type of {shown(url)} is told by its bytes, which a plan does not fetch; {shows}"
             notes.append(CallWarning(kind="note", subject=kind, message=why))
         return part.model_copy(update={"data": mark, "url": None, "mime": mime})
 

@@ -112,8 +112,8 @@ class Policy(Backend):
         return self.inner.check(request)
 
     @override
-    def health(self, *, online: bool = True) -> Health:
-        return self.inner.health(online=online)
+    def health(self, *, online: bool = True, model: str | None = None) -> Health:
+        return self.inner.health(online=online, model=model)
 
     @override
     def close(self) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import tenacity
 from typing_extensions import override
 
 from ..backends.base import AnyRequest, Backend
+from ..backends.batches import joined
 from ..errors import GenkitError, StreamInterrupted, Timeout
+from ..types import Embeddings, EmbedRequest
 from .base import Call, Flow, Policy, Sleep, remaining, within
 
 __all__ = ["Retry"]
@@ -62,6 +65,8 @@ class Retry(Policy):
             if not self._repeatable(error):
                 raise
             last = error
+            begun = _Begun(request)
+            begun.keep(error)
             retrying = self._retrying.copy()
             retrying.begin()
             state = tenacity.RetryCallState(retry_object=retrying, fn=None, args=(), kwargs={})
@@ -70,12 +75,13 @@ class Retry(Policy):
             todo = retrying.iter(retry_state=state)
             if isinstance(todo, tenacity.DoAttempt):
                 try:
-                    result = yield Call(self.inner, within(request, started))
+                    result = yield Call(self.inner, within(begun.request, started))
                 except GenkitError as error:
                     last = error
+                    begun.keep(error)
                     state.set_exception((type(error), error, error.__traceback__))
                 else:
-                    state.set_result(result)
+                    state.set_result(begun.whole(result))
             elif isinstance(todo, tenacity.DoSleep):
                 state.prepare_for_next_attempt()
                 left = remaining(request, started)
@@ -85,6 +91,31 @@ class Retry(Policy):
                 yield Sleep(float(todo))
             else:
                 return todo
+
+
+class _Begun:
+    """A request of which a part may be done: only texts whose vectors are missing are sent again.
+
+    Attributes:
+        request: What is still to be done.
+    """
+
+    def __init__(self, request: AnyRequest) -> None:
+        self.request = request
+        self._done: list[Embeddings] = []
+
+    def keep(self, error: GenkitError) -> None:
+        """Take over the vectors that arrived; the error then has those of all tries."""
+        found = error.embeddings
+        if found is None or not isinstance(self.request, EmbedRequest):
+            return
+        self.request = self.request.model_copy(update={"texts": self.request.texts[len(found.vectors) :]})
+        self._done.append(found)
+        error.embeddings = joined(self._done)
+
+    def whole(self, result: Any) -> Any:
+        """Return the answer to all of it."""
+        return joined([*self._done, result]) if self._done else result
 
 
 def _asked_wait(outcome: tenacity.Future | None) -> float:

@@ -46,15 +46,19 @@ class EventStreamParser:
 
     Args:
         max_frame_bytes: Limit of one frame.
+
+    Attributes:
+        failure: What the next `feed` raises, where frames came before what is broken.
     """
 
-    __slots__ = ("_buffer", "_cache", "_limit")
+    __slots__ = ("_buffer", "_cache", "_limit", "failure")
 
     def __init__(self, *, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
         self._limit = max_frame_bytes
         self._buffer = bytearray()
         # A stream repeats the same few header blocks.
         self._cache: dict[bytes, Mapping[str, HeaderValue]] = {}
+        self.failure: BadResponse | None = None
 
     @property
     def pending(self) -> int:
@@ -62,14 +66,26 @@ class EventStreamParser:
         return len(self._buffer)
 
     def feed(self, chunk: bytes) -> list[Frame]:
-        """Return the frames that `chunk` completes.
+        """Return the frames that `chunk` completes; those before a broken one are returned, and `failure` is set.
 
         Raises:
             BadResponse: If a checksum, a length or a header is wrong, or a frame exceeds its limit.
         """
-        buffer = self._buffer
-        buffer += chunk
+        if self.failure is not None:
+            raise self.failure
+        self._buffer += chunk
         frames: list[Frame] = []
+        try:
+            self._cut(frames)
+        except BadResponse as error:
+            self.failure = error
+            if not frames:
+                raise
+        return frames
+
+    def _cut(self, frames: list[Frame]) -> None:
+        """Move what is complete from the buffer into `frames`."""
+        buffer = self._buffer
         start, size = 0, len(buffer)
         with memoryview(buffer) as view:
             while size - start >= _PRELUDE.size:
@@ -91,7 +107,6 @@ class EventStreamParser:
                 start = end
         if start:
             del buffer[:start]
-        return frames
 
     def _headers(self, block: bytes) -> Mapping[str, HeaderValue]:
         headers = self._cache.get(block)

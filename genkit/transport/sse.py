@@ -39,7 +39,7 @@ class SSEParser:
         max_event_bytes: Limit of one event, or of one line of any kind.
     """
 
-    __slots__ = ("_begun", "_data", "_event", "_id", "_limit", "_size", "_skip_lf", "_tail", "_tail_size")
+    __slots__ = ("_begun", "_data", "_event", "_id", "_limit", "_size", "_skip_lf", "_tail", "_tail_size", "failure")
 
     def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._limit = max_event_bytes
@@ -52,6 +52,7 @@ class SSEParser:
         self._size = 0
         self._event = ""
         self._id: str | None = None
+        self.failure: BadResponse | None = None
 
     @property
     def pending(self) -> ServerSentEvent | None:
@@ -66,11 +67,17 @@ class SSEParser:
         return ServerSentEvent(b"\n".join(data), event or "message", self._id) if data else None
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
-        """Return the events that `chunk` completes.
+        """Return the events that `chunk` completes; those before one that is too large are, and `failure` is set.
 
         Raises:
             BadResponse: If an event exceeds its limit.
         """
+        events = self._events(chunk) if self.failure is None else []
+        if self.failure is not None and not events:
+            raise self.failure
+        return events
+
+    def _events(self, chunk: bytes) -> list[ServerSentEvent]:
         if self._skip_lf and chunk:
             self._skip_lf = False
             if chunk[0] == 10:
@@ -116,7 +123,8 @@ class SSEParser:
                 if data:
                     text = data[0] if len(data) == 1 else b"\n".join(data)
                     if len(text) > self._limit:
-                        raise self._too_large()
+                        self.failure = self._too_large()
+                        return events
                     events.append(ServerSentEvent(text, self._event or "message", self._id))
                     data.clear()
                     new = self._size = 0
@@ -127,7 +135,7 @@ class SSEParser:
             # Only what is new is counted: an event of many lines costs linear time. A line feed joins two lines.
             self._size += sum(map(len, data[new:])) + len(data) - new
             if self._size - 1 > self._limit:
-                raise self._too_large()
+                self.failure = self._too_large()
         return events
 
     def _field(self, line: bytes) -> None:
@@ -144,7 +152,7 @@ class SSEParser:
         self._tail.append(piece)
         self._tail_size += len(piece)
         if self._tail_size > self._limit:
-            raise self._too_large()
+            self.failure = self._too_large()
 
     def _too_large(self) -> BadResponse:
         return BadResponse(

@@ -250,7 +250,14 @@ def test_a_plan_shows_where_the_bytes_would_stand_and_fetches_nothing() -> None:
         ["image/png", f"<the bytes of {far.url}/a.png?...>"],
         ["image/jpeg", f"<the bytes of {far.url}/b>"],
     ]
-    assert [(note.kind, note.subject) for note in plan.warnings] == [("note", "image")]
+    assert [(note.kind, note.subject) for note in plan.warnings] == [("note", "image")] * 2
+    assert "image/png, as its ending says, is shown" in plan.warnings[0].message
+    assert plan.warnings[1].message.endswith("; image/jpeg is shown")
+
+
+def test_a_plan_has_no_note_on_a_type_that_was_given() -> None:
+    plan = Bytes("http://127.0.0.1:1").plan(request(Image(url="http://127.0.0.1:2/a.jpg", mime="image/png")))
+    assert (plan.body["media"][1][0], plan.warnings) == ("image/png", ())
 
 
 def test_the_policy_is_an_option_of_every_llm_on_the_wire() -> None:

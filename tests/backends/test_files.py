@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
+import traceback
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from genkit import LLM, Audio, Document, Image
+from genkit import LLM, Audio, Document, Image, Text
 from genkit.backends.files import Service, upload_google
 from genkit.backends.services import SERVICES
 from genkit.errors import (
@@ -21,6 +23,8 @@ from genkit.errors import (
     InvalidRequest,
     MissingCredential,
     MissingExtra,
+    ServerError,
+    Timeout,
     Unsupported,
 )
 from genkit.transport import Transport
@@ -53,7 +57,7 @@ def test_a_document_becomes_a_part_with_an_id(monkeypatch: pytest.MonkeyPatch) -
     with FarEnd(answer(json.dumps(FILE).encode())) as far:
         part = home(far, monkeypatch, organization="org-1").upload(Document(PDF, name="a.pdf", cache=True))
         asked = far.requests[0]
-    assert part == Document(file_id="file-1", mime="application/pdf", name="a.pdf", cache=True)
+    assert part == Document(file_id="file-1", mime="application/pdf", name="a.pdf", cache=True, origin="openai/files")
     assert (asked.method, asked.target) == ("POST", "/files")
     assert asked.headers["authorization"] == "Bearer sk-1"
     assert asked.headers["openai-organization"] == "org-1"
@@ -103,6 +107,69 @@ def test_a_service_that_is_not_there_is_an_error_of_ours() -> None:
         url = far.url
     with pytest.raises(ConnectionFailed):
         LLM("azure:x", base_url=url, api_key="key-1").upload(Document(PDF))
+
+
+def azure(far: FarEnd, **options: Any) -> LLM:
+    return LLM("azure:x", base_url=far.url, api_key="sk-secret-key", **options)
+
+
+def test_the_time_limit_of_the_call_holds_for_an_upload() -> None:
+    with FarEnd(lambda call: call.hold(10)) as far:
+        began = time.monotonic()
+        with pytest.raises(Timeout, match=r"not uploaded within 0\.3 s") as caught:
+            azure(far, timeout=0.3).upload(Document(PDF))
+        assert time.monotonic() - began < 3
+    assert (caught.value.phase, caught.value.sent) == ("total", True)
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_an_upload_is_tried_again_as_often_as_was_asked(retries: int) -> None:
+    script = answer(b"{}", status=503, headers={"retry-after-ms": "1", "content-type": "application/json"})
+    with FarEnd(script) as far, pytest.raises(ServerError):
+        azure(far, retries=retries).upload(Document(PDF))
+    assert len(far.requests) == 1 + retries
+
+
+def test_a_key_that_comes_back_in_an_error_is_not_shown() -> None:
+    script = answer(b'{"error": {"message": "bad key sk-secret-key"}}', status=401)
+    with FarEnd(script) as far, pytest.raises(AuthenticationFailed, match="bad key") as caught:
+        azure(far).upload(Document(PDF))
+    assert "sk-secret-key" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"id": null}', b'{"id": ""}', b"not json", b"[]"])
+def test_an_answer_without_an_id_is_none(body: bytes) -> None:
+    with FarEnd(answer(body)) as far, pytest.raises(BadResponse) as caught:
+        azure(far).upload(Document(PDF))
+    assert caught.value.backend == "azure"
+
+
+def test_a_redirect_of_an_upload_is_not_followed() -> None:
+    with FarEnd(answer(json.dumps(FILE).encode())) as other:
+        script = answer(b"", status=307, headers={"location": f"{other.url}/files"})
+        with FarEnd(script) as far, pytest.raises(BadResponse):
+            azure(far).upload(Document(PDF))
+        assert other.requests == []
+
+
+@pytest.mark.parametrize("part", ["a.pdf", None, 1, b"%PDF", Text(text="x")])
+def test_what_is_no_medium_cannot_be_uploaded(part: Any) -> None:
+    llm = LLM("azure:x", base_url="http://127.0.0.1:1", api_key="k")
+    with pytest.raises(ConfigError, match="upload takes an Image, Audio, Video or Document, not"):
+        llm.upload(part)
+    with pytest.raises(ConfigError, match="upload takes"):
+        asyncio.run(llm.aupload(part))
+
+
+def test_a_cancelled_upload_does_not_keep_the_loop() -> None:
+    async def main(far: FarEnd) -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(azure(far).aupload(Document(PDF)), 0.3)
+
+    with FarEnd(lambda call: call.hold(10)) as far:
+        began = time.monotonic()
+        asyncio.run(main(far))
+        assert time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize("model", ["mock:", "ollama:llava", "openai:local"])
@@ -183,6 +250,30 @@ def test_gemini_is_waited_for_until_it_has_read_the_file() -> None:
         part, waits = upload(far, Document(PDF))
     assert part.file_id == "files/abc"
     assert len(waits) == 2
+
+
+def test_a_file_without_a_name_at_gemini_is_an_error() -> None:
+    def script(call: Call) -> None:
+        final = {"x-goog-upload-url": f"{call.far.url}/bytes", "x-goog-upload-status": "final"}
+        call.answer(b'{"file": {}}', headers=final)
+
+    with FarEnd(script) as far, pytest.raises(BadResponse, match="no id of the file"):
+        upload(far, Document(PDF))
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_gemini_is_asked_again_as_often_as_was_asked(retries: int) -> None:
+    pytest.importorskip("google.genai")
+    script = answer(b'{"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}}', status=503)
+    with FarEnd(script) as far, pytest.raises(ServerError):
+        LLM("google:gemini-2.5-flash", base_url=far.url, api_key="key-1", retries=retries).upload(Document(PDF))
+    assert len(far.requests) == 1 + retries
+
+
+def test_the_time_limit_of_the_call_holds_at_gemini_too() -> None:
+    pytest.importorskip("google.genai")
+    with FarEnd(lambda call: call.hold(10)) as far, pytest.raises(Timeout, match="not uploaded within"):
+        LLM("google:gemini-2.5-flash", base_url=far.url, api_key="key-1", timeout=0.5).upload(Document(PDF))
 
 
 def test_a_file_that_gemini_cannot_read_is_an_error() -> None:

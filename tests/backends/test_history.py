@@ -64,10 +64,18 @@ class TestMended:
         assert found[3] is not None
         assert [(warning.subject, warning.kind) for warning in told.warnings] == [("tool_call", "changed")]
 
-    def test_results_that_come_after_a_word_of_the_user_are_moved_up(self) -> None:
-        found = mended((ASKED, Message.assistant(call()), Message.user("Wait."), Message.tool(result())), losses())
+    def test_results_that_come_after_a_word_of_the_user_are_moved_up_and_reported(self) -> None:
+        told = losses()
+        found = mended((ASKED, Message.assistant(call()), Message.user("Wait."), Message.tool(result())), told)
         assert [message.role for message in found] == ["user", "assistant", "tool", "user"]
         assert found[2].parts == (result(),)
+        assert [(warning.subject, warning.kind) for warning in told.warnings] == [("tool_result", "changed")]
+        assert "'c1'" in told.warnings[0].message
+
+    def test_a_result_without_a_call_that_failed_says_so(self) -> None:
+        failed = result("gone", name="look").model_copy(update={"failed": True})
+        found = mended((ASKED, Message.tool(failed)), losses())
+        assert found[1].text == "[Failed result of a call of 'look' that is not shown]sunny"
 
     def test_calls_of_equal_id_are_told_apart_with_their_results(self) -> None:
         told = losses()
@@ -97,8 +105,21 @@ class TestMended:
             Message.assistant(call("b")),
             Message.tool(result("a"), result("b")),
         )
-        found = mended(messages, losses())
+        told = losses()
+        found = mended(messages, told)
         assert [len(message.parts) for message in found] == [1, 2, 2]
+        assert told.warnings == []
+
+    def test_the_name_of_an_answer_that_becomes_part_of_another_is_reported(self) -> None:
+        first, second = Message.assistant(call("a")), Message.assistant(call("b"))
+        named = second.model_copy(update={"name": "Bob"})
+        told = losses()
+        mended((ASKED, first, named, Message.tool(result("a"), result("b"))), told)
+        assert [warning.subject for warning in told.warnings] == ["name"]
+        told = losses()
+        same = first.model_copy(update={"name": "Bob"})
+        found = mended((ASKED, same, named, Message.tool(result("a"), result("b"))), told)
+        assert (found[1].name, told.warnings) == ("Bob", [])
 
     def test_media_of_a_result_without_a_call_are_kept(self) -> None:
         picture = Image(data=b"x", mime="image/png")
@@ -170,9 +191,10 @@ class TestTurns:
         assert found[2].parts == [Text(text=FRAME + "be brief")]
         assert [(warning.subject, warning.kind) for warning in told.warnings] == [("system", "changed")]
 
-    def test_the_name_of_a_speaker_is_reported(self) -> None:
+    @pytest.mark.parametrize("role", ["user", "system"])
+    def test_the_name_of_a_speaker_is_reported(self, role: str) -> None:
         told = losses()
-        turns((Message(role="user", parts=(Text(text="hi"),), name="Ann"),), told, where="Here")
+        turns((Message(role=role, parts=(Text(text="hi"),), name="Ann"), ASKED), told, where="Here")
         assert [warning.subject for warning in told.warnings] == ["name"]
 
     @pytest.mark.parametrize("role", ["user", "assistant", "system"])

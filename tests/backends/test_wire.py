@@ -13,6 +13,7 @@ import pytest
 
 from genkit.backends.wire import Exchange, WireBackend, WireRequest, body_bytes, parse_object
 from genkit.errors import (
+    AuthenticationFailed,
     BadResponse,
     ConnectionFailed,
     GenkitError,
@@ -26,6 +27,7 @@ from genkit.errors import (
 from genkit.events import Blocks
 from genkit.policies import Control, Policy
 from genkit.transport import HttpRequest, Transport
+from genkit.transport.sse import SSEParser
 from genkit.types import Done, Event, Features, Message, Request, Response, Settings, TextDelta, Timeouts, Usage
 from tests.farend import Call, FarEnd, answer
 
@@ -299,11 +301,95 @@ def test_a_frame_that_cannot_be_read_is_a_bad_response(read: Ask, frame: bytes) 
     assert caught.value.response.text == "a"
 
 
+@STREAMED
+def test_what_came_in_one_chunk_with_a_broken_frame_is_handed_out_before_the_error(read: Ask) -> None:
+    class Strict(Toy):
+        def parser(self) -> SSEParser:
+            return SSEParser(max_event_bytes=100)
+
+    def script(call: Call) -> None:
+        call.head(200, SSE)
+        call.chunk(piece("good") + b"data: " + b"x" * 101 + b"\n\n")
+        call.hold()
+
+    with FarEnd(script) as far:
+        found = Strict(far.url).stream(REQUEST)
+        assert [next(found).kind for _ in range(2)] == ["block_start", "text_delta"]
+        with pytest.raises(BadResponse, match="limit of 100"):
+            next(found)
+    with FarEnd(script) as far, pytest.raises(BadResponse, match="limit of 100") as caught:
+        read(Strict(far.url))
+    assert caught.value.response is not None
+    assert caught.value.response.text == "good"
+
+
 @BOTH
 def test_an_http_error_is_translated_with_its_body(ask: Ask) -> None:
     with FarEnd(answer(b"overloaded", status=503)) as far, pytest.raises(ServerError, match="overloaded") as caught:
         ask(Toy(far.url))
     assert (caught.value.status, caught.value.backend) == (503, "toy")
+
+
+class Signed(Toy):
+    """Has a new credential whenever one was refused."""
+
+    def __init__(self, url: str, *, renews: bool = True) -> None:
+        super().__init__(url)
+        self.key, self.more = 1, renews
+
+    def sign(self, wire: WireRequest, content: bytes) -> HttpRequest:
+        return HttpRequest(self.url + wire.path, {"authorization": f"Bearer {self.key}"}, content)
+
+    def renews(self, request: HttpRequest, error: GenkitError) -> bool:
+        assert request.headers["authorization"] == f"Bearer {self.key}"
+        self.key += self.more
+        return True
+
+
+def guarded(good: str) -> Callable[[Call], None]:
+    """Answer to one credential, in the way that was asked for."""
+
+    def script(call: Call) -> None:
+        if call.request.headers["authorization"] != good:
+            call.answer(b"who are you?", status=401)
+        elif json.loads(call.request.body)["stream"]:
+            streaming(piece("hello"), END)(call)
+        else:
+            call.answer(b'{"text": "hello"}')
+
+    return script
+
+
+@BOTH
+def test_a_credential_that_is_refused_is_replaced_and_the_request_sent_once_more(ask: Ask) -> None:
+    with FarEnd(guarded("Bearer 2")) as far:
+        got = ask(Signed(far.url))
+    assert (got[-1].response if isinstance(got, list) else got).text == "hello"
+    assert len(far.requests) == 2
+
+
+@BOTH
+@pytest.mark.parametrize(("renews", "times"), [(True, 2), (False, 1)])
+def test_a_request_is_not_sent_a_third_time_or_as_it_was(ask: Ask, renews: bool, times: int) -> None:
+    with FarEnd(guarded("Bearer 9")) as far, pytest.raises(AuthenticationFailed, match="who are you"):
+        ask(Signed(far.url, renews=renews))
+    assert len(far.requests) == times
+
+
+@BOTH
+def test_the_second_try_has_what_is_left_of_the_total_time(ask: Ask) -> None:
+    def script(call: Call) -> None:
+        if call.request.headers["authorization"] == "Bearer 1":
+            time.sleep(0.3)
+            call.answer(b"no", status=401)
+        else:
+            call.hold()
+
+    limited = REQUEST.model_copy(update={"settings": Settings(timeout=0.5)})
+    began = time.monotonic()
+    with FarEnd(script) as far, pytest.raises(Timeout):
+        ask(Signed(far.url), limited)
+    assert time.monotonic() - began < 0.75
 
 
 @STREAMED

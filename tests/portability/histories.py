@@ -5,60 +5,19 @@ Every piece of content is unique, so that a test can look for it on the wire.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from hypothesis import strategies as st
 
-from genkit.types import (
-    Document,
-    Image,
-    Message,
-    Opaque,
-    Part,
-    Text,
-    Thinking,
-    ToolCall,
-    ToolResult,
-)
+from genkit.types import Document, Image, Message, Part, Text, ToolCall, ToolResult
+from tests.portability.answers import ORIGINS, Said, answered, has
 
 __all__ = ["ORIGINS", "History", "histories"]
 
-ORIGINS = (
-    None,
-    "openai/chat",
-    "openai/responses",
-    "google/generateContent",
-    "vertex/generateContent",
-    "bedrock/converse",
-)
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TURNS = ("user", "user", "assistant", "assistant", "calls", "calls", "system", "empty", "orphan")
-
-
-def thinking_of(origin: str | None, mark: str) -> dict[str, Any] | None:
-    """Return the vendor's own data of a piece of reasoning, in the form its decoder keeps."""
-    match origin:
-        case "openai/responses":
-            return {"type": "reasoning", "id": f"rs_{mark}", "summary": [], "encrypted_content": f"sealed-{mark}"}
-        case "bedrock/converse":
-            return {"reasoningText": {"text": mark, "signature": f"signed-{mark}"}}
-        case "google/generateContent" | "vertex/generateContent":
-            return {"thought": True, "thoughtSignature": "c2lnbmVk"}
-        case _:
-            return None
-
-
-def _item(origin: str, mark: str) -> dict[str, Any]:
-    """Return a vendor's item that has no word in genkit."""
-    match origin:
-        case "google/generateContent" | "vertex/generateContent":
-            return {"executableCode": {"language": "PYTHON", "code": mark}}
-        case "bedrock/converse":
-            return {"guardContent": {"text": {"text": mark}}}
-        case _:
-            action = {"type": "search", "query": "q"}
-            return {"type": "web_search_call", "id": mark, "status": "completed", "action": action}
 
 
 @dataclass
@@ -68,7 +27,8 @@ class History:
     Attributes:
         origin: The vendor whose model answered in it.
         kept: Texts that no vendor may lose, whatever happens.
-        either: Texts that must be on the wire, or else be reported under one of these subjects.
+        either: Texts that must be on the wire, or else be reported under one of these subjects. Texts of JSON say
+            where on the wire.
     """
 
     origin: str | None
@@ -87,27 +47,45 @@ class History:
         self.kept.append(mark)
         return Text(text=mark)
 
+    def report(self, text: str, *subjects: str) -> None:
+        self.either.append((text, frozenset(subjects)))
+
     def add(self, turn: str, draw: Any) -> None:
         """Add one turn of a kind."""
         match turn:
             case "user":
-                self.messages.append(Message(role="user", parts=tuple(self._said(draw))))
+                self._message("user", self._said(draw), draw)
             case "assistant":
-                self.messages.append(Message(role="assistant", parts=tuple(self._answered(draw))))
+                self._message("assistant", answered(self.origin, self._answer(draw)), draw)
             case "calls":
                 self._calls(draw)
             case "system":
-                self.messages.append(Message(role="system", parts=(self.text("system"),)))
+                self._message("system", [self.text("system")], draw)
             case "empty":
                 self.messages.append(Message(role=draw(st.sampled_from(["user", "assistant"])), parts=()))
             case "orphan":
                 result = ToolResult(
-                    id=draw(st.sampled_from(["gone", "call_1"])), name="look", parts=(self.text("lone"),)
+                    id=draw(st.sampled_from(["gone", "call_1"])),
+                    name="look",
+                    parts=(self.text("lone"),),
+                    failed=draw(st.booleans()),
                 )
                 self.messages.append(Message.tool(result))
 
+    def _message(self, role: Any, parts: Sequence[Part], draw: Any) -> None:
+        """Add a message, now and then with the name of its speaker and the mark of a cache."""
+        name = None
+        if draw(st.integers(0, 4)) == 0:
+            name = self.mark("name")
+            self.report(name, "name")
+        given = list(parts)
+        if isinstance(given[-1], Text) and draw(st.integers(0, 4)) == 0:
+            given[-1] = given[-1].model_copy(update={"cache": True})
+            self.report("cachePoint", "cache")
+        self.messages.append(Message(role=role, parts=tuple(given), name=name))
+
     def _said(self, draw: Any) -> list[Part]:
-        parts: list[Part] = [self.text("user")]
+        parts: list[Part] = []
         kind = draw(st.sampled_from(["", "", "", "image", "document"]))
         if kind == "image":
             mark = self.mark("image")
@@ -115,45 +93,80 @@ class History:
         elif kind == "document":
             mark = self.mark("document")
             parts.append(Document(data=b"%PDF-1.4 " + mark.encode(), mime="application/pdf", name="paper.pdf"))
-        return parts
+        return draw(st.permutations([*parts, self.text("user")]))
 
-    def _answered(self, draw: Any) -> list[Part]:
-        parts: list[Part] = []
-        if draw(st.booleans()):
-            parts.append(self._thought())
-        if self.origin and draw(st.integers(0, 5)) == 0:
+    def _answer(self, draw: Any) -> list[Said]:
+        """Return what the model says in an answer without calls."""
+        said = [self._thought(draw)] if has(self.origin, "thinking") and draw(st.booleans()) else []
+        if has(self.origin, "item") and draw(st.integers(0, 5)) == 0:
             mark = self.mark("opaque")
-            parts.append(Opaque(type="web_search_call", origin=self.origin, native=_item(self.origin, mark)))
-            self.either.append((mark, frozenset({"web_search_call", "opaque"})))
-        parts.append(self.text("answer"))
-        return parts
+            self.report(mark, "web_search_call", "executableCode", "opaque")
+            said.append(Said("item", mark))
+        if has(self.origin, "refusal") and draw(st.integers(0, 5)) == 0:
+            mark = self.mark("refusal")
+            self.kept.append(mark)
+            self.report(f'"refusal": "{mark}"', "refusal")
+            return [*said, Said("refusal", mark)]
+        return [*said, self._spoken(draw)]
 
-    def _thought(self) -> Thinking:
+    def _spoken(self, draw: Any) -> Said:
+        mark = self.mark("answer")
+        self.kept.append(mark)
+        source = self.mark("source") if has(self.origin, "source") and draw(st.integers(0, 3)) == 0 else ""
+        if source:
+            self.report(source, "citations")
+        return Said("text", mark, source=source, sealed=self._sealed(draw, "sealed text"))
+
+    def _thought(self, draw: Any) -> Said:
         mark = self.mark("thought")
-        self.either.append((mark, frozenset({"thinking"})))
-        return Thinking(text=mark, origin=self.origin, native=thinking_of(self.origin, mark))
+        self.report(mark, "thinking")
+        return Said("thinking", mark, sealed=self._sealed(draw, "sealed"))
+
+    def _sealed(self, draw: Any, what: str) -> str:
+        """Return what the vendor seals its answer with, if it does."""
+        if not has(self.origin, what) or draw(st.booleans()):
+            return ""
+        # Long enough for what is read of base64 on the wire.
+        sealed = self.mark("sealed-by-the-vendor")
+        self.report(sealed, "thinking")
+        return sealed
 
     def _calls(self, draw: Any) -> None:
-        count = draw(st.integers(1, 3))
+        said = [self._thought(draw)] if has(self.origin, "thinking") and draw(st.booleans()) else []
+        if draw(st.integers(0, 3)) == 0:
+            said.append(self._spoken(draw))
         shared = draw(st.integers(0, 3)) == 0
-        minted = draw(st.booleans())
-        parts: list[Part] = [self._thought()] if draw(st.booleans()) else []
-        ids = []
-        for at in range(count):
-            mark = self.mark("argument")
-            self.kept.append(mark)
-            ids.append(
-                "call_1" if shared and at == 0 else f"call/{mark}" if draw(st.booleans()) else f"toolu_{mark}" * 3
-            )
-            call = ToolCall(id=ids[-1], name="look", arguments={"where": mark}, minted=minted)
-            parts.append(call)
-        self.messages.append(Message(role="assistant", parts=tuple(parts)))
-        answered = draw(st.permutations(ids))[: draw(st.integers(0, count))] if draw(st.integers(0, 3)) == 0 else ids
-        results = [self._result(one, draw) for one in answered]
+        calls = [self._call(draw, shared=shared and at == 0) for at in range(draw(st.integers(1, 3)))]
+        parts = answered(self.origin, [*said, *calls])
+        if draw(st.integers(0, 9)) == 0:
+            parts = tuple(self._broken(part) if isinstance(part, ToolCall) else part for part in parts)
+        self.messages.append(Message(role="assistant", parts=parts))
+        ids = [part.id for part in parts if isinstance(part, ToolCall)]
+        found = draw(st.permutations(ids))[: draw(st.integers(0, len(ids)))] if draw(st.integers(0, 3)) == 0 else ids
+        results = [self._result(one, draw) for one in found]
+        if results and draw(st.integers(0, 5)) == 0:
+            self.add("user", draw)
         if results and draw(st.booleans()):
             self.messages.append(Message.tool(*results))
         else:
             self.messages += [Message.tool(result) for result in results]
+
+    def _call(self, draw: Any, *, shared: bool) -> Said:
+        mark = self.mark("argument")
+        given = draw(st.sampled_from([f"call/{mark}", f"toolu_{mark}" * 3]))
+        if has(self.origin, "no id") and draw(st.booleans()):
+            given = None
+        kind = "custom" if has(self.origin, "custom") and draw(st.integers(0, 5)) == 0 else "call"
+        self.kept.append(mark)
+        return Said(kind, mark, id="call_1" if shared else given, sealed=self._sealed(draw, "sealed text"))
+
+    def _broken(self, call: ToolCall) -> ToolCall:
+        """Return a call whose arguments are no JSON, as a model's that was cut short."""
+        mark = self.mark("raw")
+        self.kept.append(mark)
+        gone = str(call.arguments["where"]) if call.arguments else str(call.raw)
+        self.kept.remove(gone)
+        return call.model_copy(update={"arguments": None, "raw": f'{{"where": "{mark}', "native": None})
 
     def _result(self, call_id: str, draw: Any) -> ToolResult:
         kind = draw(st.sampled_from(["text", "text", "empty", "failed", "array"]))
@@ -167,11 +180,15 @@ class History:
 
 @st.composite
 def histories(draw: Any, origin: str | None) -> History:
-    """Give conversations whose answers came from `origin`, and which end with a question."""
+    """Give conversations whose answers came from `origin`; most begin with the user, and end with a question."""
     history = History(origin)
     if draw(st.booleans()):
         history.add("system", draw)
+    if draw(st.integers(0, 5)) == 0:
+        history.add("assistant", draw)
     for turn in draw(st.lists(st.sampled_from(_TURNS), max_size=7)):
         history.add(turn, draw)
     history.add("user", draw)
+    if draw(st.integers(0, 5)) == 0:
+        history.add("assistant", draw)
     return history

@@ -95,6 +95,16 @@ def test_every_flipped_bit_is_noticed() -> None:
                 EventStreamParser().feed(bytes(broken))
 
 
+def test_frames_before_a_broken_one_are_returned_and_the_next_feed_raises() -> None:
+    broken = frame(EVENT, b"b")[:-1] + b"\0"
+    parser = EventStreamParser()
+    assert [got.payload for got in parser.feed(frame(EVENT, b"a") + broken)] == [b"a"]
+    assert parser.failure is not None
+    for _ in range(2):
+        with pytest.raises(errors.BadResponse, match="checksum"):
+            parser.feed(frame(EVENT, b"c"))
+
+
 @pytest.mark.parametrize(
     "headers",
     [

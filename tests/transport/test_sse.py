@@ -176,3 +176,13 @@ def test_many_events_under_the_limit_are_no_event_over_it() -> None:
     parser = SSEParser(max_event_bytes=100)
     assert len(parser.feed(b"data: 0123456789\n\n" * 1000)) == 1000
     assert len([event for _ in range(1000) for event in parser.feed(b"data: 0123456789\n\n")]) == 1000
+
+
+@pytest.mark.parametrize("large", [b"data: 123456789\n\n", b"data: 1234\ndata: 12345\n", b"data: 123456789"])
+@pytest.mark.parametrize("begin", [b"", b"\n"])
+def test_events_before_one_that_is_too_large_are_returned_and_the_next_feed_raises(large: bytes, begin: bytes) -> None:
+    parser = SSEParser(max_event_bytes=8)
+    parser.feed(begin)
+    assert [event.data for event in parser.feed(b"data: a\n\n" + large)] == [b"a"]
+    with pytest.raises(errors.BadResponse, match="limit of 8"):
+        parser.feed(b"\n")

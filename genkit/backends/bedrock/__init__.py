@@ -11,7 +11,7 @@ at every depth, everything else is replaced.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import SecretStr
 from typing_extensions import override
@@ -21,8 +21,8 @@ from ...media import policy_of
 from ...transport import MAX_BYTES, HttpRequest, Transport
 from ...transport.eventstream import EventStreamParser
 from ...transport.messages import target_of
-from ...types import Embeddings, EmbedRequest, Features, FetchPolicy, Media, Request, Response
-from ..together import together
+from ...types import Embeddings, EmbedRequest, Features, FetchPolicy, Media, Request, Response, Timeouts
+from .. import batches
 from ..wire import Decoder, Exchange, WireBackend, WireRequest
 from . import answers, embeddings, failures
 from . import request as requests
@@ -199,6 +199,10 @@ class Bedrock(WireBackend):
         return self._connection.may_wait()
 
     @override
+    def renews(self, request: HttpRequest, error: GenkitError) -> bool:
+        return self._connection.renews(error.code)
+
+    @override
     async def asign(self, wire: WireRequest, content: bytes) -> HttpRequest:
         place = await self._connection.aplace(wire.model)
         identity = "" if self._connection.authorized() else await self._connection.aidentity()
@@ -231,7 +235,11 @@ class Bedrock(WireBackend):
         return WireRequest(path=path, body={}, model=_NOBODY, api="converse", origin=_ORIGIN)
 
     @override
-    def upload(self, part: Media, model: str) -> Media:
+    def probe_answers(self) -> Mapping[int, Literal["ready", "configured"]]:
+        return {400: "ready", 404: "ready"}
+
+    @override
+    def upload(self, part: Media, model: str, *, timeouts: Timeouts, retries: int) -> Media:
         way_out = f"put the file into S3 and pass its address, as in {type(part).__name__}(url='s3://bucket/key')"
         if not self._families.of(model).s3:
             way_out = f"send the bytes inline, since {model!r} reads nothing out of S3; other models take s3:// URLs"
@@ -242,15 +250,12 @@ class Bedrock(WireBackend):
     @override
     def embed(self, request: EmbedRequest) -> Embeddings:
         wires = embeddings.encode(request, backend=self.name)
-        return self.measured(request, embeddings.join([self._vectors(wire, *self.exchange(wire)) for wire in wires]))
+        return self.measured(request, embeddings.join(batches.embedded(self, wires, self._vectors)))
 
     @override
     async def aembed(self, request: EmbedRequest) -> Embeddings:
-        found = embeddings.join(await together(self._avectors, embeddings.encode(request, backend=self.name)))
-        return self.measured(request, found)
-
-    async def _avectors(self, wire: WireRequest) -> Embeddings:
-        return self._vectors(wire, *await self.aexchange(wire))
+        wires = embeddings.encode(request, backend=self.name)
+        return self.measured(request, embeddings.join(await batches.aembedded(self, wires, self._vectors)))
 
     def _vectors(self, wire: WireRequest, data: JSON, exchange: Exchange) -> Embeddings:
         return embeddings.decode(wire, data, exchange, backend=self.name)

@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -20,11 +21,13 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
+from typing_extensions import override
 
 from ...errors import AuthenticationFailed, ConfigError, GenkitError, MissingCredential, MissingExtra
 from ...transport.messages import is_public, quoted_url
 from ...transport.waiting import in_thread
 from ..keys import acalled, called
+from ..tokens import Tokens
 from .signing import Keys
 
 __all__ = ["Connection", "Identity", "Place"]
@@ -38,6 +41,9 @@ _BEARER = "AWS_BEARER_TOKEN_BEDROCK"
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _PROFILES = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE")
 _ENDPOINTS = ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL")
+_UNDER_WAY_S = 5.0
+# What AWS says of keys that are over or unknown to it.
+_STALE = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"})
 _REGION = re.compile(r"[a-z]{2,5}(-[a-z0-9]+)+-\d{1,2}")
 _ARN_REGION = re.compile(r"arn:[^:]*:(?:bedrock|sagemaker):(?P<region>[a-z0-9-]+):")
 # https://docs.aws.amazon.com/general/latest/gr/bedrock.html and botocore's partitions, read 2026-11-23.
@@ -120,7 +126,8 @@ class Connection:
         self._session: Any = session
         self._client: Any = client
         self.headers = {key.lower(): value for key, value in (headers or {}).items()}
-        self._lock = threading.Lock()
+        self._keys = _KeysInTime(self)
+        self._dropped = 0.0
         self._session_lock = threading.Lock()
         self._made: Any = None
         # That of the configuration files, once they have been read, and that of the session, once it has been asked.
@@ -193,7 +200,7 @@ class Connection:
                 if found is None and (lookup := getattr(self._session, "get_config_variable", None)) is not None:
                     found = lookup("region")
             except Exception as error:  # botocore's, or that of a session of the user's own
-                raise self._failed(error) from error
+                raise self.failed(error) from error
             self._asked_region = (str(found) if found else None,)
         return self._asked_region[0]
 
@@ -223,10 +230,10 @@ class Connection:
             return ready
         if callable(self._key):
             return self._given(called(self._key, self.name))
-        with self._lock:
-            if self._credentials is None:
-                self._credentials = self._found()
-        return self._frozen(self._credentials)
+        credentials = self._credentials
+        if credentials is not None and not _may_block(credentials):
+            return self._frozen(credentials)
+        return self._keys.get()
 
     async def aidentity(self) -> Identity:
         """Async twin of `identity`; what may block happens in a worker thread."""
@@ -235,15 +242,46 @@ class Connection:
             return ready
         if callable(self._key):
             return self._given(await acalled(self._key, self.name))
-        if self._credentials is not None and not _may_block(self._credentials):
-            return self._frozen(self._credentials)
-        return await in_thread(self.identity, name="genkit-credential")
+        credentials = self._credentials
+        if credentials is not None and not _may_block(credentials):
+            return self._frozen(credentials)
+        return await self._keys.aget()
 
     def may_wait(self) -> bool:
         """Whether `identity` may have to ask a function, or to find or refresh credentials."""
         if self.authorized() or self._at_hand() is not None:
             return False
-        return self._credentials is None or _may_block(self._credentials)
+        credentials = self._credentials
+        if credentials is not None and not _may_block(credentials):
+            return False
+        return callable(self._key) or self._keys.ready() is None
+
+    def renews(self, code: str | None) -> bool:
+        """Give up keys that were refused with an error of AWS's; return whether others may do."""
+        now = time.monotonic()
+        if code not in _STALE or (self._credentials is None and not self._dropped):
+            return False
+        # Requests that were under way together are refused together, and have found others once.
+        if not self._dropped or now - self._dropped > _UNDER_WAY_S:
+            self._dropped = now
+            # A session keeps what it has found.
+            self._credentials = self._made = None
+            self._keys.forget()
+        return True
+
+    def fetched(self) -> tuple[Identity, float]:
+        """Return new keys and when they end; may block. What is not known to last has ended."""
+        credentials = self._credentials = self._credentials or self._found()
+        identity = self._frozen(credentials)
+        return identity, _ends(credentials)
+
+    def held(self) -> tuple[Identity, float] | None:
+        """Return the keys that botocore has fetched and when they end, without asking it to fetch others."""
+        credentials = self._credentials
+        keys = getattr(credentials, "_frozen_credentials", None)
+        if keys is None or not keys.access_key or not keys.secret_key:
+            return None
+        return Keys(keys.access_key, keys.secret_key, keys.token or None), _ends(credentials)
 
     def bearer(self) -> bool:
         """Return whether an API key is sent in place of a signature."""
@@ -288,7 +326,7 @@ class Connection:
         except GenkitError:
             raise
         except Exception as error:  # botocore's, or a provider's of the user's own; kept as the cause
-            raise self._failed(error) from error
+            raise self.failed(error) from error
         if inspect.isawaitable(found):
             if inspect.iscoroutine(found):
                 found.close()
@@ -317,7 +355,7 @@ class Connection:
             session = module.Session(profile=self._profile)
             session.get_config_variable("region")  # reads the files, so that a missing profile is told here
         except Exception as error:
-            raise self._failed(error) from error
+            raise self.failed(error) from error
         return session
 
     def _frozen(self, credentials: Any) -> Identity:
@@ -326,13 +364,16 @@ class Connection:
         try:
             keys = credentials.get_frozen_credentials()
         except Exception as error:  # botocore's, or a provider's of the user's own; kept as the cause
-            raise self._failed(error) from error
+            raise self.failed(error) from error
         if not keys.access_key or not keys.secret_key:
             raise MissingCredential(f"no AWS credentials for {self.name!r}: {_HOW_TO_SIGN_IN}", backend=self.name)
         return Keys(keys.access_key, keys.secret_key, keys.token or None)
 
-    def _failed(self, error: Exception) -> GenkitError:
-        # Only its class: its words may hold a secret, as what a program for keys wrote does.
+    def failed(self, error: Exception) -> GenkitError:
+        """Return what it means that credentials cannot be had.
+
+        Of an error only its class is shown: its words may hold a secret, as what a program for keys wrote does.
+        """
         kind = type(error).__name__
         if kind == "ProfileNotFound":
             profile = self._profile or _variable(_PROFILES) or "default"
@@ -366,7 +407,44 @@ class Connection:
             return {"authorization": f"Bearer {what}", **shown}
         scope = f"<date>/{place.region}/bedrock/aws4_request"
         signature = f"AWS4-HMAC-SHA256 Credential=<AWS access key>/{scope}, SignedHeaders=..., Signature=<signature>"
-        return {"x-amz-date": "<time>", "authorization": signature, **shown}
+        token = {"x-amz-security-token": "<AWS session token>"} if self._has_token() else {}
+        return {"x-amz-date": "<time>", **token, "authorization": signature, **shown}
+
+    def _has_token(self) -> bool:
+        """Return whether the keys are known to be those of a session; nothing is looked up for it."""
+        keys = self._at_hand()
+        if keys is None and self._credentials is not None and not _may_block(self._credentials):
+            keys = self._frozen(self._credentials)
+        return isinstance(keys, Keys) and keys.token is not None
+
+
+class _KeysInTime(Tokens[Identity]):
+    """Keys that end: used until then, and replaced before that in the background, as botocore alone does not."""
+
+    # botocore begins to ask for others then.
+    early = 900.0
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__()
+        self._connection = connection
+
+    @override
+    def fetch(self) -> tuple[Identity, float]:
+        return self._connection.fetched()
+
+    @override
+    def held(self) -> tuple[Identity, float] | None:
+        return self._connection.held()
+
+    @override
+    def failed(self, error: Exception) -> GenkitError:
+        return self._connection.failed(error)
+
+
+def _ends(credentials: Any) -> float:
+    """Return when credentials end; 0 where they may have to be refreshed and do not say when."""
+    ends = getattr(credentials, "_expiry_time", None)
+    return float(ends.timestamp()) if ends is not None else 0.0
 
 
 def _may_block(credentials: Any) -> bool:

@@ -25,9 +25,8 @@ from typing_extensions import override
 from ...errors import BadResponse, GenkitError, Unsupported
 from ...media import policy_of
 from ...transport import MAX_BYTES, HttpRequest, Transport
-from ...types import Embeddings, EmbedRequest, Features, FetchPolicy, Media, Request, Response
-from .. import files
-from ..together import together
+from ...types import Embeddings, EmbedRequest, Features, FetchPolicy, Media, Request, Response, Timeouts
+from .. import batches, files
 from ..wire import Decoder, Exchange, WireBackend, WireRequest
 from . import answers, embeddings, failures
 from .connection import Connection
@@ -204,6 +203,10 @@ class Google(WireBackend):
         return self._connection.may_wait()
 
     @override
+    def renews(self, request: HttpRequest, error: GenkitError) -> bool:
+        return error.status == 401 and self._connection.renews(request)
+
+    @override
     async def asign(self, wire: WireRequest, content: bytes) -> HttpRequest:
         return self._http(wire, content, await self._connection.aheaders())
 
@@ -220,7 +223,7 @@ class Google(WireBackend):
         return url, {**self._connection.placeholders(), **wire.headers}
 
     @override
-    def upload(self, part: Media, model: str) -> Media:
+    def upload(self, part: Media, model: str, *, timeouts: Timeouts, retries: int) -> Media:
         if self.vendor == "vertex":
             raise Unsupported(
                 f"{self.name} has no file service: put the file into Cloud Storage and pass its address, as in "
@@ -228,7 +231,14 @@ class Google(WireBackend):
                 backend=self.name,
             )
         base, version = self._connection.files()
-        where = files.Service(self.name, base, self._connection.headers(), transport=self.transport)
+        where = files.Service(
+            self.name,
+            base,
+            self._connection.headers(),
+            transport=self.transport,
+            timeouts=timeouts,
+            retries=retries,
+        )
         return files.upload_google(part, where, api_version=version)
 
     @override
@@ -258,21 +268,18 @@ class Google(WireBackend):
 
     @override
     def embed(self, request: EmbedRequest) -> Embeddings:
-        found = embeddings.join([self._vectors(wire, *self.exchange(wire)) for wire in self._embedding(request)])
-        return self.measured(request, found)
+        found = batches.embedded(self, self._embedding(request), self._vectors)
+        return self.measured(request, embeddings.join(found))
 
     @override
     async def aembed(self, request: EmbedRequest) -> Embeddings:
-        found = embeddings.join(await together(self._avectors, self._embedding(request)))
-        return self.measured(request, found)
+        found = await batches.aembedded(self, self._embedding(request), self._vectors)
+        return self.measured(request, embeddings.join(found))
 
     def _embedding(self, request: EmbedRequest) -> list[WireRequest]:
         resource = self._connection.resource(request.model)
         wires = embeddings.encode(request, self.vendor, name=self.name, resource=resource)
         return [self._placed(wire) for wire in wires]
-
-    async def _avectors(self, wire: WireRequest) -> Embeddings:
-        return self._vectors(wire, *await self.aexchange(wire))
 
     def _vectors(self, wire: WireRequest, data: JSON, exchange: Exchange) -> Embeddings:
         return embeddings.decode(wire, data, exchange, backend=self.name)

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import SecretStr
 
 from ...errors import ConfigError, MissingCredential
-from ...transport import Transport
+from ...transport import HttpRequest, Transport
 from ...transport.messages import is_public, quoted_url
 from ..keys import acalled, called
 from .models import Vendor
@@ -312,6 +312,11 @@ class Connection:
         if self._authorized or self._key_at_hand() is not None:
             return False
         return callable(self._key) or (self._tokens is not None and self._tokens.ready() is None)
+
+    def renews(self, request: HttpRequest) -> bool:
+        """Give up the token that a refused request was sent with; return whether another may do."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        return self._tokens is not None and scheme == "Bearer" and self._tokens.drop(token)
 
     def placeholders(self) -> dict[str, str]:
         """Return the headers with names where secrets would stand."""

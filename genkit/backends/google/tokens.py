@@ -39,7 +39,7 @@ _WAYS_IN = (
 )
 
 
-class CloudTokens(Tokens):
+class CloudTokens(Tokens[str]):
     """Tokens of given credentials, or of those that the environment has (Application Default Credentials).
 
     Args:
@@ -76,9 +76,18 @@ class CloudTokens(Tokens):
                 f"the credentials of {self._name!r} are asynchronous: give those of google.auth, not google.auth.aio",
                 backend=self._name,
             )
-        if not credentials.valid or self._ends(credentials) - self._clock() < self.early:
+        lasts = credentials.valid and self._ends(credentials) - self._clock() > self.early
+        if not lasts or self.refused(credentials.token or ""):
             credentials.refresh(self._ask)
         return credentials.token or "", self._ends(credentials)
+
+    @override
+    def held(self) -> tuple[str, float] | None:
+        credentials = self._credentials
+        token = getattr(credentials, "token", None)
+        if not isinstance(token, str) or not token or getattr(credentials, "requires_scopes", False) is True:
+            return None
+        return token, self._ends(credentials)
 
     def _ends(self, credentials: Any) -> float:
         expiry = getattr(credentials, "expiry", None)
@@ -112,7 +121,7 @@ class CloudTokens(Tokens):
         return credentials
 
     @override
-    def refused(self, error: Exception) -> GenkitError:
+    def failed(self, error: Exception) -> GenkitError:
         cause = error.__cause__ or error.__context__
         while cause is not None and not isinstance(cause, GenkitError):
             cause = cause.__cause__ or cause.__context__

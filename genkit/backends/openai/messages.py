@@ -30,6 +30,8 @@ from ..history import mended
 from ..services import Service
 from .cache import Cache
 from .calls import lose_form
+from .left import Left
+from .media import check_source
 from .models import Family
 
 __all__ = ["encode_messages", "takes_no_url"]
@@ -80,7 +82,7 @@ def _plain(messages: Sequence[Message], family: Family) -> list[JSON] | None:
         role, parts = message.role, message.parts
         if len(parts) != 1 or type(part := parts[0]) is not Text or part.refusal or message.name or role == "tool":
             return None
-        if part.cache:
+        if part.cache or part.citations or part.native:
             return None
         if role == "system" and (out or family.role == "user"):
             return None
@@ -112,12 +114,12 @@ class _Conversation:
         self._framed: list[JSON] = []
         # Calls in the form of old: id and name, since their results go by name.
         self._legacy: dict[str, str] = {}
-        # Origins of reasoning that is left out, and how often.
-        self._forgotten: dict[str | None, int] = {}
+        self._left = Left(losses, origin=origin)
         turns = [at for at, message in enumerate(messages) if message.role == "user"]
         self._running = turns[-1] if turns else -1
 
     def encode(self) -> list[JSON]:
+        self._left.signatures(self._messages)
         for at, message in enumerate(self._messages):
             if not any(isinstance(part, ToolResult) for part in message.parts):
                 self._flush()
@@ -132,10 +134,7 @@ class _Conversation:
                 case "tool":
                     self._results(message)
         self._flush()
-        for origin, count in self._forgotten.items():
-            parts = f"{count} part{'s' if count > 1 else ''}"
-            whose = "of earlier answers" if origin is None else f"from {origin}"
-            self._losses.lose("thinking", f"reasoning {whose} cannot be sent back here ({parts})")
+        self._left.settle()
         if not self._out:
             raise InvalidRequest("nothing of the prompt can be sent: give it a text", backend=self._service.name)
         return self._out
@@ -175,6 +174,12 @@ class _Conversation:
         if content or not message.parts:
             self._flush()
             self._add("user", message, content=_content(content))
+        else:
+            self._lose_name(message)
+
+    def _lose_name(self, message: Message) -> None:
+        if message.name:
+            self._losses.lose("name", f"Chat Completions has no names beside results (message of {message.name!r})")
 
     def _user_part(self, part: Part) -> JSON | None:
         block = self._block(part)
@@ -182,14 +187,18 @@ class _Conversation:
         return block
 
     def _text(self, part: Text, *, ends: bool = True) -> JSON:
-        block: JSON = {"type": "text", "text": part.text}
+        block = self._words(part)
         self._cache.end(part, block if ends else None)
         return block
+
+    def _words(self, part: Text) -> JSON:
+        self._left.text(part)
+        return {"type": "text", "text": part.text}
 
     def _block(self, part: Part) -> JSON | None:
         match part:
             case Text():
-                return {"type": "text", "text": part.text}
+                return self._words(part)
             case Image():
                 return self._image(part)
             case Audio():
@@ -201,7 +210,7 @@ class _Conversation:
             case Opaque():
                 return self._opaque(part)
             case Thinking():
-                self._losses.lose("thinking", "a user message cannot hold reasoning")
+                self._left.add("thinking", "a user message cannot hold reasoning")
                 return None
             case _:
                 raise InvalidRequest(f"a user message cannot hold a {part.kind}", backend=self._service.name)
@@ -219,8 +228,10 @@ class _Conversation:
         for part in message.parts:
             match part:
                 case Text(refusal=True):
+                    self._left.text(part, refused=True)
                     fields["refusal"] = fields.get("refusal", "") + part.text
                 case Text():
+                    self._left.text(part)
                     texts.append(part.text)
                 case ToolCall():
                     self._call(part, fields, calls)
@@ -276,9 +287,13 @@ class _Conversation:
         if wanted and running and message.tool_calls and part.text and self._stood_in(part, wanted, message):
             fields[wanted] = fields.get(wanted, "") + part.text
             return
-        if part.text or (part.origin not in (None, self._origin) and running and message.tool_calls):
-            origin = None if part.origin == self._origin else part.origin
-            self._forgotten[origin] = self._forgotten.get(origin, 0) + 1
+        own = part.origin in (None, self._origin)
+        # What such a service does not want back it would not read.
+        if own and wanted and not (running and message.tool_calls):
+            return
+        if part.text or part.redacted or (not own and part.native):
+            whose = "of earlier answers" if own else f"from {part.origin}"
+            self._left.add("thinking", f"reasoning {whose} cannot be sent back here")
 
     def _stood_in(self, part: Thinking, wanted: str, message: Message) -> bool:
         """Return whether reasoning stood in the wanted field, where an answer had texts of its own in both."""
@@ -295,6 +310,7 @@ class _Conversation:
             self._losses.lose(part.type, "Chat Completions takes it from users only")
 
     def _results(self, message: Message) -> None:
+        self._lose_name(message)
         for part in message.parts:
             if not isinstance(part, ToolResult):
                 raise InvalidRequest(
@@ -354,6 +370,8 @@ class _Conversation:
         self._check(part, "audio")
         if part.data is None:
             raise self._lacks("audio by URL or file id; send its bytes")
+        if part.transcript:
+            self._left.add("transcript", "Chat Completions takes the sound alone")
         mime = plain(media_type(part, backend=self._service.name))
         form = _SOUNDS.get(mime)
         if form is None:
@@ -365,6 +383,7 @@ class _Conversation:
     def _document(self, part: Document) -> JSON:
         self._check(part, "document")
         if part.file_id is not None:
+            self._left.name(part)
             return {"type": "file", "file": {"file_id": part.file_id}}
         data = part.url if part.url is not None else data_url(part, backend=self._service.name)
         # A name is demanded with data; the model sees it.
@@ -376,6 +395,7 @@ class _Conversation:
             raise self._lacks(kind)
         if kind not in self._family.media:
             raise self._lacks(f"{kind} for this model")
+        check_source(part, self._service, origin=self._origin)
         if not _is_inline(part) and kind not in self._service.media_urls:
             raise self._lacks(f"{kind} by URL; send its bytes")
 

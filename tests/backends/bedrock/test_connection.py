@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ from genkit.backends.bedrock import connection as module
 from genkit.backends.bedrock.connection import Connection
 from genkit.backends.bedrock.signing import Keys
 from genkit.errors import AuthenticationFailed, ConfigError, MissingCredential, MissingExtra, Timeout
-from genkit.types import Settings, Timeouts
+from genkit.types import Message, Request, Settings, Timeouts
 from tests.backends.bedrock.cases import NOVA, request
+from tests.farend import Call, FarEnd
 
 ARN = "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.amazon.nova-lite-v1:0"
 ROOT = Path(__file__).parents[3]
@@ -381,6 +383,63 @@ class TestRefreshing:
         assert connection.identity() == Keys("AKID1", "s", "t")
         assert len(calls) == 1
 
+    def test_keys_are_used_until_they_end_while_others_are_fetched_and_fail(self) -> None:
+        def refreshed() -> dict[str, str]:
+            asked.set()
+            raise RuntimeError("down")
+
+        asked = threading.Event()
+        soon = (datetime.now(UTC) + timedelta(seconds=200)).isoformat()
+        old = {"access_key": "OLD", "secret_key": "s", "token": "t", "expiry_time": soon}
+        credentials = RefreshableCredentials.create_from_metadata(old, refreshed, "test")
+        connection = Connection("bedrock", session=Session(credentials))
+        connection._credentials = credentials
+        assert not connection.may_wait()
+        assert connection.identity() == Keys("OLD", "s", "t")
+        assert asked.wait(5)
+        assert asyncio.run(connection.aidentity()) == Keys("OLD", "s", "t")
+
+    def test_tasks_that_wait_for_keys_share_one_thread(self) -> None:
+        credentials = Refreshed(due=True)
+        go = threading.Event()
+        credentials.get_frozen_credentials = lambda: (  # type: ignore[method-assign]
+            go.wait(5),
+            Refreshed.get_frozen_credentials(credentials),
+        )[1]
+        connection = Connection("bedrock", session=Session(credentials))
+
+        async def many() -> int:
+            before = {thread for thread in threading.enumerate() if thread.name == "genkit-credential"}
+            tasks = [asyncio.create_task(connection.aidentity()) for _ in range(200)]
+            await asyncio.sleep(0)
+            busy = sum(thread.name == "genkit-credential" for thread in threading.enumerate() if thread not in before)
+            go.set()
+            assert set(await asyncio.gather(*tasks)) == {Keys("AKIDROLE", "s", "t")}
+            return busy
+
+        assert asyncio.run(many()) == 1
+        assert len(credentials.threads) == 1
+
+    def test_keys_that_are_refused_as_over_are_looked_for_again_and_the_request_sent_once_more(self) -> None:
+        class Changing(Session):
+            def get_credentials(self) -> Any:
+                found.append(1)
+                return botocore.credentials.Credentials(f"AKID{len(found)}", "s", "t")
+
+        def script(call: Call) -> None:
+            if "Credential=AKID1/" in call.request.headers["authorization"]:
+                refusal = {"x-amzn-errortype": "ExpiredTokenException"}
+                call.answer(b'{"message": "expired"}', status=403, headers=refusal)
+            else:
+                call.answer(b'{"inputTokens": 5}')
+
+        found: list[int] = []
+        request = Request(model="anthropic.claude-sonnet-4-5-20250929-v1:0", messages=(Message.user("hi"),))
+        with FarEnd(script) as far:
+            assert Bedrock(session=Changing(None), base_url=far.url).count_tokens(request) == 5
+            assert len(far.requests) == 2
+            assert asyncio.run(Bedrock(session=Changing(None), base_url=far.url).acount_tokens(request)) == 5
+
     def test_a_refresh_that_fails_is_typed(self) -> None:
         class Failing(Refreshed):
             def get_frozen_credentials(self) -> Any:
@@ -490,6 +549,19 @@ print(plan.url, plan.headers["authorization"], plan.body, "botocore" in sys.modu
             assert "hush" not in str(plan)
             assert "secret" not in str(plan)
         assert Bedrock(headers={"x-team": "blue"}).plan(request("Hi")).headers["x-team"] == "<headers['x-team']>"
+
+    @pytest.mark.parametrize("token", ["a-session-token", None])
+    def test_a_plan_shows_the_token_of_a_session_where_one_would_be_sent(
+        self, keys: None, monkeypatch: pytest.MonkeyPatch, token: str | None
+    ) -> None:
+        monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+        if token is not None:
+            monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+        backend = Bedrock(region="us-east-1")
+        planned = backend.plan(request("Hi")).headers
+        sent = backend.sign(backend.encode(request("Hi"), stream=False), b"{}").headers
+        assert set(planned) == set(sent)
+        assert planned.get("x-amz-security-token") == ("<AWS session token>" if token else None)
 
     def test_headers_that_authorize_replace_the_signature(self) -> None:
         backend = Bedrock(region="us-east-1", headers={"Authorization": "Bearer gateway"})

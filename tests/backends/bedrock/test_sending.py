@@ -29,7 +29,7 @@ from genkit.testing.contract.asking import Way, in_every_way, respond
 from genkit.types import FetchPolicy, Image, Message, Timeouts
 from tests.backends.bedrock.cases import CLAUDE_45, LLAMA, NOVA, block, call, request, result, stream_of
 from tests.contract.bedrock_farend import ACCESS, REGION, SECRET, TOKEN, frame, signature_fault, speak_bedrock
-from tests.farend import Call, FarEnd
+from tests.farend import Call, FarEnd, answer
 
 MODELS = [
     "amazon.nova-lite-v1:0",
@@ -362,6 +362,14 @@ class TestHealth:
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
         with FarEnd(speak_bedrock) as far, LLM(f"bedrock:{NOVA}", base_url=far.url, region=REGION) as llm:
             assert llm.health().state == "refused"
+
+    @pytest.mark.parametrize("status", [404, 429, 503])
+    def test_a_page_in_place_of_its_answer_is_failing(self, status: int) -> None:
+        with (
+            FarEnd(answer(b"<html>", status=status)) as far,
+            LLM(f"bedrock:{NOVA}", base_url=far.url, region=REGION) as llm,
+        ):
+            assert llm.health().state == "failing"
 
     def test_without_a_region_it_is_unconfigured(self) -> None:
         health = Bedrock().health(online=False)

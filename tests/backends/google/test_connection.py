@@ -333,9 +333,53 @@ def test_a_token_is_fetched_once_and_kept(far: FarEnd) -> None:
     assert [sent(far, backend).headers["authorization"] for _ in range(2)] == ["Bearer token-1"] * 2
 
 
-def test_a_token_is_replaced_shortly_before_its_end(far: FarEnd) -> None:
-    backend = cloud(far, Token(lifetime=100))
+def test_a_token_that_is_over_is_replaced(far: FarEnd) -> None:
+    backend = cloud(far, Token(lifetime=0))
     assert [sent(far, backend).headers["authorization"] for _ in range(2)] == ["Bearer token-1", "Bearer token-2"]
+
+
+def test_the_token_that_credentials_have_is_used_until_it_ends_while_another_is_fetched(far: FarEnd) -> None:
+    token, asked, go = Token(), threading.Event(), threading.Event()
+
+    def refresh(_: Any) -> None:
+        asked.set()
+        go.wait(10)
+        raise RuntimeError("down")
+
+    token.token, token.refresh = "theirs", refresh  # type: ignore[method-assign]
+    token.expiry = datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=200)
+    backend = cloud(far, token)
+    assert sent(far, backend).headers["authorization"] == "Bearer theirs"
+    assert asked.wait(5)
+    assert asent(far, backend).headers["authorization"] == "Bearer theirs"
+    go.set()
+
+
+def test_a_token_that_somebody_else_renewed_is_taken_over(far: FarEnd) -> None:
+    token = Token(lifetime=100)
+    backend = cloud(far, token)
+    assert sent(far, backend).headers["authorization"] == "Bearer token-1"
+    token.token = "theirs"
+    token.expiry = datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=3600)
+    assert sent(far, backend).headers["authorization"] == "Bearer theirs"
+    assert len(token.threads) == 1
+
+
+def test_a_token_that_is_refused_is_given_up_and_the_request_sent_once_more(far: FarEnd) -> None:
+    refused = b'{"error": {"code": 401, "status": "UNAUTHENTICATED", "message": "expired"}}'
+    whole = far.script
+
+    def script(call: Any) -> None:
+        if call.request.headers["authorization"] == "Bearer token-1":
+            call.answer(refused, status=401)
+        else:
+            whole(call)
+
+    far.script = script
+    assert sent(far, cloud(far, Token(lifetime=3600))).headers["authorization"] == "Bearer token-2"
+    backend = cloud(far, Token(lifetime=3600))
+    assert asent(far, backend).headers["authorization"] == "Bearer token-2"
+    assert asent(far, backend).headers["authorization"] == "Bearer token-2"
 
 
 def test_a_token_without_an_end_is_never_renewed(far: FarEnd) -> None:

@@ -181,3 +181,12 @@ def test_health_without_a_home_directory_is_no_error(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(store, "locate", homeless)
     assert HuggingFace().health().state == "configured"
+
+
+def test_the_health_of_a_model_is_that_of_this_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: Path) -> None:
+    monkeypatch.setenv("GENKIT_LLM_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    states = {model: LLM(f"hf:{model}").health().state for model in (str(tiny), "smollm2", "someone/unknown")}
+    assert states == {str(tiny): "ready", "smollm2": "configured", "someone/unknown": "configured"}
+    missing = LLM("hf:./no-such-directory").health()
+    assert (missing.state, "no-such-directory" in missing.message) == ("unconfigured", True)

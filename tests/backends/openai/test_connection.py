@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import openai as sdk
@@ -491,9 +492,51 @@ def test_an_entra_token_is_a_bearer_token_and_is_kept(far: FarEnd) -> None:
     assert "api-key" not in received[0].headers
 
 
-def test_a_token_about_to_expire_is_renewed(far: FarEnd) -> None:
-    backend = azure(far, FakeCredential(lifetime=200))
+def test_a_token_that_is_over_is_replaced(far: FarEnd) -> None:
+    backend = azure(far, FakeCredential(lifetime=0))
     assert [sent(far, backend).headers["authorization"] for _ in range(2)] == ["Bearer token-1", "Bearer token-2"]
+
+
+REFUSED = b'{"error": {"code": "401", "message": "Access token is missing, invalid, or expired."}}'
+
+
+def test_a_token_that_is_refused_is_given_up_and_the_request_sent_once_more(far: FarEnd) -> None:
+    credential = FakeCredential()
+    far.script = refusing("Bearer token-1", far.script)
+    assert sent(far, azure(far, credential)).headers["authorization"] == "Bearer token-2"
+    assert asent(far, azure(far, FakeCredential())).headers["authorization"] == "Bearer token-2"
+
+
+def refusing(what: str, script: Any) -> Any:
+    def refuse(call: Any) -> None:
+        if call.request.headers["authorization"] == what:
+            call.answer(REFUSED, status=401)
+        else:
+            script(call)
+
+    return refuse
+
+
+@pytest.mark.parametrize("tokens", [["a", "b"], ["a", "a"]])
+def test_a_token_is_refused_twice_at_most_and_the_same_one_is_not_sent_again(tokens: list[str]) -> None:
+    class Credential:
+        def get_token(self, *scopes: str) -> Any:
+            return SimpleNamespace(token=given.pop(0), expires_on=time.time() + 3600)
+
+    given = list(tokens)
+    with FarEnd(lambda call: call.answer(REFUSED, status=401)) as far:
+        with pytest.raises(AuthenticationFailed, match="expired"):
+            azure(far, Credential()).generate(ask())
+        assert [one.headers["authorization"] for one in far.requests] == [
+            f"Bearer {one}" for one in dict.fromkeys(tokens)
+        ]
+
+
+def test_a_key_that_is_refused_is_sent_once(far: FarEnd) -> None:
+    with FarEnd(lambda call: call.answer(REFUSED, status=401)) as refusing_end:
+        with pytest.raises(AuthenticationFailed):
+            OpenAI(name="azure", base_url=refusing_end.url, api_key=lambda: KEY).generate(ask())
+        assert len(refusing_end.requests) == 1
 
 
 def test_a_token_is_fetched_in_a_worker_thread_and_never_twice_at_once(far: FarEnd) -> None:
@@ -522,7 +565,7 @@ def test_an_asynchronous_credential_is_awaited_once_for_all(far: FarEnd) -> None
 
 
 def test_an_asynchronous_credential_works_in_one_event_loop_after_another(far: FarEnd) -> None:
-    backend = azure(far, AsyncCredential(lifetime=200))
+    backend = azure(far, AsyncCredential(lifetime=0))
     assert [asent(far, backend).headers["authorization"] for _ in range(2)] == ["Bearer token-1", "Bearer token-2"]
 
 

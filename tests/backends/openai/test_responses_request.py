@@ -291,10 +291,9 @@ def test_no_messages_are_fine_where_extra_has_the_input():
     assert "input" not in wire.body
 
 
-@pytest.mark.parametrize("part", [Thinking(text="hm"), ToolCall(id="1", name="f", arguments={})])
-def test_what_only_a_model_says_is_refused_in_a_users_message(part):
+def test_a_call_is_refused_in_a_users_message():
     with pytest.raises(InvalidRequest, match=r"messages\[0\]\.parts\[1\].*role 'assistant'"):
-        body(Message.user("hi", part))
+        body(Message.user("hi", ToolCall(id="1", name="f", arguments={})))
 
 
 def test_a_text_beside_tool_results_is_refused_with_the_way_out():
@@ -443,11 +442,13 @@ def test_an_opaque_item_after_lost_reasoning_is_reported():
     assert {w.subject for w in wire.warnings} == {"thinking", "web_search_call"}
 
 
-def test_foreign_thinking_is_reported_only_where_it_has_text():
+def test_foreign_thinking_is_reported_where_it_holds_anything():
     foreign = Thinking(text="Gemini's thoughts", origin="google/v1", native={"signature": "x"})
     assert losses(Message.user("a"), Message.assistant(foreign, "b"), Message.user("c")) == [("dropped", "thinking")]
-    silent = foreign.model_copy(update={"text": ""})
-    assert losses(Message.user("a"), Message.assistant(silent, "b"), Message.user("c")) == []
+    sealed = foreign.model_copy(update={"text": ""})
+    assert losses(Message.user("a"), Message.assistant(sealed, "b"), Message.user("c")) == [("dropped", "thinking")]
+    empty = Thinking(origin="google/v1")
+    assert losses(Message.user("a"), Message.assistant(empty, "b"), Message.user("c")) == []
 
 
 def test_several_lost_thoughts_are_one_warning():

@@ -29,6 +29,8 @@ from ...base import Losses
 from ...services import Service
 from ..cache import Cache
 from ..calls import lose_form
+from ..left import Left
+from ..media import check_source
 from ..models import Family
 
 __all__ = ["Input"]
@@ -66,19 +68,21 @@ class Input:
         # Calls of custom tools: their results have a form of their own.
         self._custom: set[str] = set()
         self._reasoning: set[str | None] = set()
-        self._lost: dict[str, int] = {}
+        self._left = Left(losses, origin=origin)
 
     def fill(self, messages: Sequence[Message], *, before: int) -> list[JSON]:
         """Return the items of `messages`, which `before` others precede."""
+        self._left.signatures(messages)
         for index, message in enumerate(messages, start=before):
+            if not message.parts and message.role != "tool":
+                self._left.add("message", "a turn without content is no item of this interface")
             if message.name is not None:
                 self._losses.lose("name", f"messages[{index}] has a name, and this interface has no field for it")
             if message.role == "assistant":
                 self._answer(message.parts, index)
             else:
                 self._turn(message, index)
-        for why, count in self._lost.items():
-            self._losses.lose("thinking", f"{why} ({count} part{'s' if count > 1 else ''})")
+        self._left.settle()
         return self.items
 
     # ------------------------------------------------------------ system, user, tool
@@ -99,6 +103,8 @@ class Input:
                 case Opaque():
                     self._say(role, content)
                     self._opaque(part)
+                case Thinking() if message.role == "user":
+                    self._forget("a user message cannot hold reasoning")
                 case Thinking() | ToolCall():
                     raise _misplaced(part, message.role, index, number)
                 case _ if message.role == "tool":
@@ -122,27 +128,34 @@ class Input:
     def _blocks(self, part: Part) -> list[JSON]:
         match part:
             case Text(text=text):
+                self._left.text(part)
                 return [{"type": "input_text", "text": text}]
             case Image():
-                self._check("image")
+                self._check(part, "image")
                 return [_image(part, backend=self._service.name)]
             case Document():
-                self._check("document")
+                self._check(part, "document")
+                if part.data is None and not (part.url or "").startswith("data:"):
+                    self._left.name(part)
                 return [_file(part, backend=self._service.name)]
-            case Audio() | Video():
+            case Audio():
                 why = 'this interface does not read it; api="chat" reads audio with the models that hear'
-                self._losses.lose(part.kind, why, guarantee=True)
+                self._losses.lose("audio", why, guarantee=True)
+                return []
+            case Video():
+                self._losses.lose("video", "no interface reads it; send frames of it as images", guarantee=True)
                 return []
             case _:
                 return []
 
-    def _check(self, kind: str) -> None:
+    def _check(self, part: Media, kind: str) -> None:
         """Refuse media that cannot be read there, as Chat does."""
         name = self._service.name
         if kind not in self._service.media:
             raise Unsupported(f"{name} takes no {kind} (Responses)", backend=name)
         if kind not in self._family.media:
             raise Unsupported(f"{name} takes no {kind} for this model (Responses)", backend=name)
+        check_source(part, self._service, origin=self._origin)
 
     def _result(self, part: ToolResult) -> None:
         content = [entry for piece in part.parts for entry in self._content(piece)]
@@ -199,7 +212,7 @@ class Input:
         """
         native = part.native or {}
         if not self._own(part):
-            if part.text:
+            if part.text or part.redacted or part.native:
                 self._forget("reasoning of another origin cannot be sent back")
             return False
         if not self._stored and not native.get("encrypted_content"):
@@ -214,7 +227,7 @@ class Input:
         return True
 
     def _forget(self, why: str) -> None:
-        self._lost[why] = self._lost.get(why, 0) + 1
+        self._left.add("thinking", why)
 
     def _known(self, part: Part, *, orphaned: bool) -> bool:
         """Return whether a part can go as the vendor's own item: its id is refused without the reasoning before it."""
@@ -224,7 +237,9 @@ class Input:
 
     def _text(self, part: Text, before: Part | None, *, orphaned: bool) -> None:
         word = "refusal" if part.refusal else "text"
-        if not self._known(part, orphaned=orphaned):
+        known = self._known(part, orphaned=orphaned)
+        self._left.text(part, cited=known and not part.refusal, refused=True)
+        if not known:
             phase = _item(part).get("phase") if self._own(part) else None
             joined = isinstance(before, Text) and not before.refusal
             self._plain(part, {"phase": phase} if phase else {}, joined=joined)

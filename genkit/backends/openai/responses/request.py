@@ -148,7 +148,7 @@ def _instructions(messages: Sequence[Message], cache: Cache) -> str | None:
     if len(systems) != 1 or messages[0] is not systems[0] or systems[0].name is not None:
         return None
     match systems[0].parts:
-        case (Text(text=text) as part,) if not (part.cache and cache.breaks):
+        case (Text(text=text, citations=(), native=None, refusal=False) as part,) if not (part.cache and cache.breaks):
             cache.end(part, None)
             return text
         case _:
