@@ -216,7 +216,7 @@ class WireStream(_Reading):
                 self._whole(chunk.lstrip(_BLANK) + source.read())
             else:
                 if self._feed(chunk):
-                    source.event()
+                    source.event(getattr(self._decoder, "grace_s", None))
                 if self._decoder.finished:
                     source.finish()
                     self._finish()
@@ -297,7 +297,7 @@ class AsyncWireStream(_Reading):
                 self._whole(chunk.lstrip(_BLANK) + await source.read())
                 return
             if self._feed(chunk):
-                source.event()
+                source.event(getattr(self._decoder, "grace_s", None))
             if self._decoder.finished:
                 await source.afinish()
                 self._finish()

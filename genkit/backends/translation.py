@@ -55,7 +55,8 @@ class Decoder(Protocol):
     """Turns the frames of one stream into events. State lives here; there is no I/O.
 
     One with an attribute `settled` says so when nothing that matters can come any more: its answer then outlives what
-    breaks its stream, with a note.
+    breaks its stream, with a note. One with `grace_s` says how many seconds the rest may take, if that is less than the
+    time limits say; None for no such limit.
     """
 
     finished: bool

@@ -169,9 +169,15 @@ class ByteStream(abc.ABC):
         """Return the rest of the body."""
         return b"".join(self)
 
-    def event(self) -> None:
-        """Say that one event was decoded: it ends the wait for the first one, and restarts the idle clock."""
+    def event(self, within: float | None = None) -> None:
+        """Say that one event was decoded: it ends the wait for the first one, and restarts the idle clock.
+
+        Args:
+            within: Seconds that the rest may take at most, if that is less than the time limits say.
+        """
         self._deadline.event()
+        if within is not None:
+            self._deadline.cap(within)
 
     def finish(self) -> None:
         """Close the stream whose content is over, and keep its connection if the body ends within a moment.
@@ -298,9 +304,15 @@ class AsyncByteStream(abc.ABC):
         """Return the rest of the body."""
         return b"".join([chunk async for chunk in self])
 
-    def event(self) -> None:
-        """Say that one event was decoded: it ends the wait for the first one, and restarts the idle clock."""
+    def event(self, within: float | None = None) -> None:
+        """Say that one event was decoded: it ends the wait for the first one, and restarts the idle clock.
+
+        Args:
+            within: Seconds that the rest may take at most, if that is less than the time limits say.
+        """
         self._deadline.event()
+        if within is not None:
+            self._deadline.cap(within)
 
     async def afinish(self) -> None:
         """Close the stream whose content is over, and keep its connection if the body ends within a moment."""

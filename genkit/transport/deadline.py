@@ -71,7 +71,9 @@ class Deadline:
 
     def cap(self, seconds: float) -> None:
         """End the limit in force within `seconds`, whatever it was."""
-        self._waits = False
+        if self._waits:
+            self._waits = False
+            self._enter("idle", self._limits.idle)
         self.at = min(self.at, time.monotonic() + seconds)
 
     def left(self) -> float | None:

@@ -39,8 +39,8 @@ class Stream:
     def read(self) -> bytes:
         return self.engine.run(self.inner.read()) if self.engine.asynchronous else self.inner.read()
 
-    def event(self) -> None:
-        self.inner.event()
+    def event(self, within: float | None = None) -> None:
+        self.inner.event(within)
 
     def finish(self) -> None:
         if self.engine.asynchronous:

@@ -17,9 +17,9 @@ from .conftest import Engine, Stream
 EVENT = b"data: {}\n\n"
 
 
-def _read_events(stream: Stream) -> None:
+def _read_events(stream: Stream, within: float | None = None) -> None:
     for _ in stream:
-        stream.event()
+        stream.event(within)
 
 
 class TestTimeouts:
@@ -41,6 +41,19 @@ class TestTimeouts:
             assert time.monotonic() - began < 1
             assert far.hung_up.wait(2)
         assert caught.value.phase == "first"
+
+    def test_the_rest_after_an_event_may_be_given_less_time(self, engine: Engine) -> None:
+        def script(call: Call) -> None:
+            call.head()
+            call.chunk(EVENT)
+            call.hold()
+
+        with FarEnd(script) as far:
+            stream = engine.open(far.url, Timeouts(idle=30))
+            began = time.monotonic()
+            with pytest.raises(errors.Timeout):
+                _read_events(stream, within=0.05)
+            assert time.monotonic() - began < 1
 
     def test_bytes_that_are_no_events_do_not_extend_the_idle_limit(self, engine: Engine) -> None:
         with FarEnd(lambda call: (call.head(), call.chunk(EVENT), call.drip(b": comment\n\n"))) as far:

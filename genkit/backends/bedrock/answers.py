@@ -53,6 +53,7 @@ _FINISH: dict[str, Finish] = {
 _KNOWN_BLOCKS = frozenset({"toolResult", "guardContent", "searchResult", "cachePoint", "document", "video"})
 # Not kept in `native`: what the response says elsewhere, and padding.
 _UNKEPT = frozenset({"output", "stopReason", "usage", "p"})
+_GRACE_S = 5.0
 _READ_DELTAS = frozenset({"text", "toolUse", "reasoningContent", "citation"})
 _EVENTS = frozenset({"messageStart", "messageStop", "metadata", "initial-response"})
 
@@ -267,6 +268,16 @@ class Decoder:
     def complete(self) -> bool:
         """Whether the end of the message was seen; the counts may be missing all the same."""
         return self._stop is not None
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing but the counts can come."""
+        return self.complete
+
+    @property
+    def grace_s(self) -> float | None:
+        """Seconds to wait for the counts, which come right after the answer if they come."""
+        return _GRACE_S if self.complete else None
 
     def feed(self, frame: Any) -> Sequence[Event]:
         """Return the events of one frame."""

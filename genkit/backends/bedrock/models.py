@@ -18,8 +18,19 @@ from .. import families
 __all__ = ["CLAUDE_BUDGETS", "FAMILIES", "UNKNOWN", "Families", "Family", "base_model"]
 
 Thinks: TypeAlias = Literal["budget", "adaptive", "nova", "effort", "always"]
+_Effort: TypeAlias = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
+_Kind: TypeAlias = Literal["image", "audio", "video", "document"]
+_Choice: TypeAlias = Literal["any", "tool"]
+_Place: TypeAlias = Literal["system", "tools", "messages"]
 
-CLAUDE_BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768, "max": 32768}
+CLAUDE_BUDGETS: dict[str, int] = {
+    "minimal": 1024,
+    "low": 2048,
+    "medium": 8192,
+    "high": 16384,
+    "xhigh": 32768,
+    "max": 32768,
+}
 """What an effort word means to models that take a budget in tokens only."""
 
 _GUIDE = "https://docs.aws.amazon.com/bedrock/latest/userguide"
@@ -28,10 +39,12 @@ _PARAMETERS = f"{_GUIDE}/model-parameters.html"
 _THINKING = f"{_GUIDE}/claude-messages-extended-thinking.html"
 _READ = "2026-11-23"
 
-_NONE: frozenset[str] = frozenset()
-_ALL_MEDIA = frozenset({"image", "document", "video"})
-_READABLE = frozenset({"image", "document"})
-_EVERYWHERE = frozenset({"system", "tools", "messages"})
+_WORDS: tuple[_Effort, ...] = ("minimal", "low", "medium", "high", "xhigh", "max")
+_NONE: frozenset[Any] = frozenset()
+_ALL_MEDIA: frozenset[_Kind] = frozenset({"image", "document", "video"})
+_SOUND: frozenset[_Kind] = frozenset({"audio"})
+_READABLE: frozenset[_Kind] = frozenset({"image", "document"})
+_EVERYWHERE: frozenset[_Place] = frozenset({"system", "tools", "messages"})
 _REGION = re.compile(r"(us|eu|apac|jp|au|ca|global|us-gov|sa|me|af|in|il|mx|uk|cn)\.(?=[a-z0-9-]+\.)")
 _ARN = re.compile(
     r"arn:[^:]*:bedrock:[^:]*:[^:]*:(?:foundation-model|inference-profile|custom-model|provisioned-model)/(?P<id>.+)"
@@ -75,15 +88,15 @@ class Family:
     pattern: str
     maker: str = ""
     tools: bool = True
-    choices: frozenset[str] = frozenset({"any", "tool"})
+    choices: frozenset[_Choice] = frozenset[_Choice]({"any", "tool"})
     no_tools: bool = False
     strict: bool = False
     schema: Literal["native", "tool"] | None = "tool"
     inline: bool = False
     system: bool = True
-    media: frozenset[str] = _NONE
+    media: frozenset[_Kind] = _NONE
     s3: bool = False
-    result_media: frozenset[str] = frozenset({"image"})
+    result_media: frozenset[_Kind] = frozenset[_Kind]({"image"})
     beside_results: frozenset[str] = frozenset({"text", "image", "document", "video", "audio"})
     status: bool = True
     leads: bool = False
@@ -91,16 +104,20 @@ class Family:
     tool_id_length: int | None = None
     issued_ids: bool = False
     thinks: Thinks | None = None
-    efforts: tuple[str, ...] = ()
+    efforts: tuple[_Effort, ...] = ()
     replays: bool = False
     sampling: Literal["both", "one", "none"] = "both"
     fields: Mapping[str, str] = field(default_factory=dict)
     stops: int | None = None
-    cache: frozenset[str] = _NONE
+    cache: frozenset[_Place] = _NONE
     ttls: frozenset[str] = _NONE
     counts: bool = False
     source: str = _FEATURES
     checked: str = _READ
+
+    def __post_init__(self) -> None:
+        if self.reasoning and not self.efforts:
+            raise ValueError(f"thinks={self.thinks!r} needs efforts, such as ['low', 'high']")
 
     @property
     def reasoning(self) -> bool:
@@ -135,7 +152,7 @@ _CLAUDE = Family(
 _CLAUDE_4 = replace(
     _CLAUDE,
     thinks="budget",
-    efforts=tuple(CLAUDE_BUDGETS),
+    efforts=_WORDS,
     prefill=True,
     sampling="both",
     fields={"top_k": "top_k"},
@@ -191,7 +208,7 @@ _OPEN = Family(r"(qwen|deepseek|google|minimax|moonshotai?|nvidia|zai)\.", schem
 UNKNOWN = Family(
     r"",
     schema="native",
-    media=_ALL_MEDIA | {"audio"},
+    media=_ALL_MEDIA | _SOUND,
     s3=True,
     result_media=_ALL_MEDIA,
     fields={"top_k": "top_k"},

@@ -494,14 +494,15 @@ class _Encoding:
         """Let no cache point last longer than one before it, in the order in which the service reads them."""
         turns = [block for turn in self.body["messages"] for block in turn["content"]]
         read = [*self.body.get(_TOOLS, {}).get("tools", []), *self.body.get("system", []), *turns]
-        points = [block["cachePoint"] for block in read if "cachePoint" in block]
-        last = max((at for at, point in enumerate(points) if point.get("ttl") == _LONG), default=0)
-        shorter = [point for point in points[:last] if point.get("ttl") != _LONG]
+        points = [block for block in read if "cachePoint" in block]
+        last = max((at for at, point in enumerate(points) if point["cachePoint"].get("ttl") == _LONG), default=0)
+        shorter = [point for point in points[:last] if point["cachePoint"].get("ttl") != _LONG]
         if shorter:
             why = f"no cache point may last longer than those before it; those before the one for {_LONG} last as long"
             self.losses.lose("cache", why, kind="changed")
         for point in shorter:
-            point["ttl"] = _LONG
+            # A new one: it may be the caller's own.
+            point["cachePoint"] = {**point["cachePoint"], "ttl": _LONG}
 
 
 def _further_tools(extra: JSON) -> list[str]:

@@ -100,6 +100,12 @@ def test_a_row_takes_what_it_leaves_out_from_the_table() -> None:
         ({"pattern": "("}, "no regular expression"),
         ({"pattern": "x", "mediaz": ["image"]}, "did you mean 'media'"),
         ({"pattern": "x", "media": "image"}, "takes a list"),
+        ({"pattern": "x", "media": ["smell"]}, "'media'"),
+        ({"pattern": "x", "thinks": "bogus"}, "'thinks'"),
+        ({"pattern": "x", "thinks": "effort"}, "needs efforts"),
+        ({"pattern": "x", "efforts": ["bogus"]}, "'efforts'"),
+        ({"pattern": "x", "stops": "a"}, "'stops'"),
+        ({"pattern": "x", "fields": ["top_k"]}, "'fields'"),
     ],
 )
 def test_a_row_that_cannot_be_used_says_why(row: dict[str, Any], says: str) -> None:

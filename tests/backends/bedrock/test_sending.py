@@ -22,6 +22,7 @@ from genkit.errors import (
     InvalidRequest,
     RateLimited,
     StreamInterrupted,
+    Timeout,
     Unsupported,
 )
 from genkit.testing.contract.asking import Way, in_every_way, respond
@@ -248,6 +249,44 @@ class TestStreams:
         assert (response.text, response.finish, response.usage.total) == ("Hello you", "stop", None)
 
     @pytest.mark.parametrize("way", ["stream", "astream"])
+    @pytest.mark.parametrize("tail", ["held", "cut", "half"])
+    def test_an_answer_outlives_what_keeps_its_counts_away(
+        self, way: Way, tail: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def script(call: Call) -> None:
+            call.head(200, {"content-type": "application/vnd.amazon.eventstream"})
+            for piece in WHOLE[:-1]:
+                call.chunk(piece)
+            if tail == "half":
+                call.chunk(WHOLE[-1][:20])
+                call.end()
+            elif tail == "cut":
+                call.hang_up()
+            else:
+                call.hold()
+
+        monkeypatch.setattr("genkit.backends.bedrock.answers._GRACE_S", 0.05)
+        response = asked(script, way)
+        assert (response.text, response.finish, response.complete) == ("Hello you", "stop", True)
+        assert response.usage.total is None
+        assert "usage" in {warning.subject for warning in response.warnings if warning.kind == "note"}
+
+    @pytest.mark.parametrize("way", ["stream", "astream"])
+    def test_an_answer_outlives_the_idle_limit_but_half_of_one_does_not(self, way: Way) -> None:
+        def script(call: Call) -> None:
+            call.head(200, {"content-type": "application/vnd.amazon.eventstream"})
+            for piece in WHOLE[: -1 if len(far.requests) == 1 else -2]:
+                call.chunk(piece)
+            call.hold()
+
+        with FarEnd(script) as far:
+            backend = Bedrock(base_url=far.url, region=REGION)
+            assert respond(backend, request("Hi", timeout=Timeouts(idle=0.1)), way).text == "Hello you"
+            with pytest.raises(Timeout):
+                respond(backend, request("Hi", timeout=Timeouts(idle=0.1)), way)
+            backend.close()
+
+    @pytest.mark.parametrize("way", ["stream", "astream"])
     def test_a_whole_answer_in_place_of_a_stream_is_taken(self, way: Way) -> None:
         data = b'{"output": {"message": {"role": "assistant", "content": [{"text": "Hi."}]}}, "stopReason": "end_turn"}'
         assert asked(lambda call: call.answer(data), way).text == "Hi."
@@ -406,7 +445,6 @@ class TestCounting:
 
 
 def test_time_limits_hold_for_counting_and_embedding_too() -> None:
-    from genkit.errors import Timeout
     from genkit.types import EmbedRequest, Settings
 
     with FarEnd(lambda call: call.hold()) as far:
