@@ -42,11 +42,13 @@ class Case:
     Attributes:
         name: What the page calls it.
         messages: The conversation.
-        marks: Texts that must stand in the body, in this order, where nothing is reported.
+        marks: Texts that must stand in the body, in this order.
         anywhere: Texts that must stand in it, wherever.
+        excused: Those of them that may be missing where something is reported: what the case is about.
         settings: Settings to give; the body must differ from the one without them.
         instead: What the control has in place of fields of the request.
-        implicit: Honoured without a word on the wire, by the transport or by the vendor's own habit.
+        implicit: The setting that may be honoured without a word on the wire, by the transport or by the vendor's
+            own habit, where the backend says it honours it.
     """
 
     name: str
@@ -56,7 +58,8 @@ class Case:
     settings: Mapping[str, Any] = field(default_factory=dict)
     tools: tuple[Tool, ...] = ()
     output_schema: Schema | None = None
-    implicit: bool = False
+    implicit: str | None = None
+    excused: tuple[str, ...] = ()
     instead: Mapping[str, Any] = field(default_factory=dict)
 
     def request(self, model: str, *, control: bool = False) -> Request:
@@ -73,7 +76,7 @@ class Case:
     @property
     def compared(self) -> bool:
         """Whether the body must differ from that of the control."""
-        return bool(self.settings or self.output_schema or self.instead) and not self.implicit
+        return bool(self.settings or self.output_schema or self.instead)
 
 
 def _packed(data: bytes | None) -> str:
@@ -87,7 +90,7 @@ def _said(name: str, *messages: Message, marks: Sequence[str] = (), **more: Any)
 
 
 def _of_user(name: str, part: Part, mark: str) -> Case:
-    return Case(name, (Message.user("first-question", part),), anywhere=("first-question", mark))
+    return Case(name, (Message.user("first-question", part),), anywhere=("first-question", mark), excused=(mark,))
 
 
 def _calls(*ids: str) -> Message:
@@ -109,7 +112,7 @@ _SETTINGS = [
         name,
         settings=sample,
         tools=(WEATHER,) if name in ("tool_choice", "parallel_tool_calls") else (),
-        implicit=name in ("timeout", "cache_prompt"),
+        implicit=name if name in ("timeout", "cache_prompt") else None,
     )
     for name, sample in sorted(SAMPLES.items())
     if name != "tool_choice"
@@ -122,11 +125,13 @@ GROUPS: dict[str, list[Case]] = {
     "Settings": [
         *_SETTINGS,
         Case("stop, five texts", settings={"stop": ("a1", "b2", "c3", "d4", "e5")}),
-        Case('cache_prompt="1h"', settings={"cache_prompt": "1h"}, implicit=True),
+        Case('cache_prompt="1h"', settings={"cache_prompt": "1h"}, implicit="cache_prompt"),
         Case(
             "a mark to cache up to a part",
-            (Message.user(Text(text="first-question", cache=True), "more"),),
-            implicit=True,
+            (Message.user(Text(text="first-question", cache=True), "more-of-it"),),
+            ("first-question", "more-of-it"),
+            instead={"messages": (Message.user("first-question", "more-of-it"),)},
+            implicit="cache_prompt",
         ),
     ],
     "What the user sends": [
@@ -139,6 +144,15 @@ GROUPS: dict[str, list[Case]] = {
         _of_user("video, URL", Video(url="https://example.com/v.mp4"), "https://example.com/v.mp4"),
         _of_user("PDF, bytes", MEDIA["document"], _packed(MEDIA["document"].data)),
         _of_user("PDF, URL", Document(url=_PDF_URL), _PDF_URL),
+        Case(
+            "the detail of an image",
+            (Message.user("first-question", PICTURE.model_copy(update={"detail": "high"})),),
+            instead={"messages": (Message.user("first-question", PICTURE),)},
+            anywhere=("first-question",),
+        ),
+        _of_user(
+            "the name of a document", MEDIA["document"].model_copy(update={"name": "paper-name.pdf"}), "paper-name"
+        ),
         _of_user("a file by the vendor's id", Document(file_id="file-123", mime="application/pdf"), "file-123"),
     ],
     "Roles and order": [
@@ -149,33 +163,86 @@ GROUPS: dict[str, list[Case]] = {
         _said("two answers in a row", ASKED, ANSWERED, Message.assistant("more-of-it"), AGAIN),
         _said("the model speaks first", ANSWERED, AGAIN),
         _said("the model speaks last", ASKED, ANSWERED),
-        Case("an empty turn", (ASKED, Message.assistant(""), AGAIN), ("first-question", "second-question")),
+        Case(
+            "an empty turn",
+            (ASKED, Message.assistant(""), AGAIN),
+            ("first-question", "second-question"),
+            instead={"messages": (ASKED, AGAIN)},
+        ),
         Case(
             "a speaker's name",
             (Message(role="user", name="Ada", parts=(Text(text="first-question"),)),),
             anywhere=("Ada", "first-question"),
+            excused=("Ada",),
+        ),
+        Case(
+            "a name on the instructions",
+            (Message(role="system", name="Ops-team", parts=(Text(text="be-terse"),)), ASKED),
+            anywhere=("Ops-team", "be-terse", "first-question"),
+            excused=("Ops-team",),
         ),
     ],
     "What the model said": [
-        _said("a refusal", ASKED, Message.assistant(Text(text="I-cannot", refusal=True)), AGAIN),
+        _said(
+            "a refusal",
+            ASKED,
+            Message.assistant(Text(text="I-cannot", refusal=True)),
+            AGAIN,
+            instead={"messages": (ASKED, Message.assistant("I-cannot"), AGAIN)},
+        ),
+        _said(
+            "citations",
+            ASKED,
+            Message.assistant(Text(text="first-answer", citations=({"url": "cited-page"},))),
+            AGAIN,
+            anywhere=("cited-page",),
+            excused=("cited-page",),
+        ),
+        _said(
+            "a text that another vendor signed",
+            ASKED,
+            Message.assistant(Text(text="first-answer", origin="elsewhere", native={"signature": "sig-nature"})),
+            AGAIN,
+            anywhere=("sig-nature",),
+            excused=("sig-nature",),
+        ),
+        _said(
+            "sealed reasoning of another vendor",
+            ASKED,
+            Message.assistant(Thinking(redacted=True, origin="elsewhere", native={"data": "sea-led"}), "first-answer"),
+            AGAIN,
+            anywhere=("sea-led",),
+            excused=("sea-led",),
+        ),
         _said(
             "reasoning of another vendor",
             ASKED,
             Message.assistant(Thinking(text="hm-hm", origin="elsewhere", native={"signature": "c2ln"}), "first-answer"),
             AGAIN,
-            marks=("first-question", "hm-hm", "first-answer", "second-question"),
+            anywhere=("hm-hm",),
+            excused=("hm-hm",),
         ),
         _said(
             "an item only another vendor knows",
             ASKED,
             Message.assistant(Opaque(type="web_search", origin="elsewhere", native={"q": "found-it"}), "first-answer"),
             AGAIN,
-            marks=("first-question", "found-it", "first-answer"),
+            anywhere=("found-it",),
+            excused=("found-it",),
         ),
         Case(
             "an image",
             (ASKED, Message.assistant(PICTURE), AGAIN),
-            ("first-question", _packed(PICTURE.data), "second-question"),
+            ("first-question", "second-question"),
+            anywhere=(_packed(PICTURE.data),),
+            excused=(_packed(PICTURE.data),),
+        ),
+        Case(
+            "a sound, with what it says",
+            (ASKED, Message.assistant(MEDIA["audio"].model_copy(update={"transcript": "spoken-words"})), AGAIN),
+            ("first-question", "second-question"),
+            anywhere=("spoken-words",),
+            excused=("spoken-words",),
         ),
     ],
     "Tools": [
@@ -211,10 +278,47 @@ GROUPS: dict[str, list[Case]] = {
         ),
         _history("a history of tools, none in the request", _result("call_1", Text(text="sunny-there")), tools=(),
                  marks=("city-0", "sunny-there")),
-        _history("a failed result", _result("call_1", Text(text="boom-bang"), failed=True), marks=("boom-bang",)),
+        _history(
+            "a failed result",
+            _result("call_1", Text(text="boom-bang"), failed=True),
+            marks=("boom-bang",),
+            instead={"messages": (ASKED, _calls("call_1"), Message.tool(_result("call_1", Text(text="boom-bang"))))},
+        ),
+        _history(
+            "a result of two texts and a picture",
+            _result("call_1", Text(text="one-text"), PICTURE, Text(text="two-texts")),
+            marks=("one-text",),
+            anywhere=("two-texts", _packed(PICTURE.data)),
+            excused=(_packed(PICTURE.data),),
+        ),
+        Case(
+            "a call that another vendor signed",
+            (
+                ASKED,
+                Message.assistant(
+                    ToolCall(
+                        id="call_1",
+                        name="weather",
+                        arguments={"city": "city-0"},
+                        origin="elsewhere",
+                        native={"signature": "sig-nature"},
+                    )
+                ),
+                Message.tool(_result("call_1", Text(text="sunny-there"))),
+            ),
+            ("city-0", "sunny-there"),
+            ("sig-nature",),
+            tools=(WEATHER,),
+            excused=("sig-nature",),
+        ),
         _history("an empty result", _result("call_1"), marks=("city-0",)),
         _history("a result that is a JSON array", _result("call_1", Text(text="[1, 22, 333]")), marks=("333",)),
-        _history("a result with an image", _result("call_1", PICTURE), marks=(_packed(PICTURE.data),)),
+        _history(
+            "a result with an image",
+            _result("call_1", PICTURE),
+            anywhere=(_packed(PICTURE.data),),
+            excused=(_packed(PICTURE.data),),
+        ),
         _history("a call without a result", marks=("city-0",)),
         Case(
             "a result without a call",

@@ -54,7 +54,7 @@ class Target:
 TARGETS = (
     Target("OpenAI, Responses", "openai", "gpt-4.1", (("api", "responses"),)),
     Target("OpenAI, Chat", "openai", "gpt-4.1", (("api", "chat"),)),
-    Target("OpenAI, a reasoning model", "openai", "gpt-5"),
+    Target("OpenAI, a reasoning model", "openai", "gpt-5.6"),
     Target("Azure", "azure", "gpt-4.1"),
     Target("Ollama, a compatible server", "ollama", "qwen3"),
     Target("Gemini API, 2.5", "google", "gemini-2.5-flash"),
@@ -67,13 +67,20 @@ TARGETS = (
 )
 
 
+# As the templates of models that call tools have it.
+_TOOLS = "{% if tools %}<tools>{{ tools | tojson }}</tools>{% endif %}"
+_CALLS = (
+    "{% for call in message['tool_calls'] or [] %}<tool_call>{{ call['function'] | tojson }}</tool_call>{% endfor %}"
+)
+
+
 @cache
 def _checkpoint() -> str:
-    from tests.tiny import checkpoint
+    from tests.tiny import CHATML, checkpoint
 
     directory = tempfile.mkdtemp(prefix="genkit-fidelity-")
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    return str(checkpoint(directory))
+    return str(checkpoint(directory, template=_TOOLS + CHATML.replace("<|im_end|>", _CALLS + "<|im_end|>", 1)))
 
 
 class SilentLoss(AssertionError):
@@ -109,10 +116,18 @@ def judge(case: Case, target: Target, backend: Backend) -> Outcome:
     except GenkitError as error:
         return Outcome("error", (error.message,))
     told = _told(plan, _quiet_plan(backend, case.request(target.asked, control=True)))
+    missing = _missing(case, plan)
     if told:
+        refused = any(warning.kind == "error" for warning in told)
+        if not refused and (lost := [mark for mark in missing if mark not in case.excused]):
+            raise SilentLoss(f"{case.name!r} at {target.title}: {lost} not in the body; said is only {told}")
         kinds = [warning.kind for warning in told]
         verdict: Verdict = "error" if "error" in kinds else "reported" if "dropped" in kinds else "converted"
         return Outcome(verdict, tuple(dict.fromkeys(warning.message for warning in told)))
+    if missing:
+        raise SilentLoss(
+            f"{case.name!r} at {target.title}: {missing} not in the body, and nothing is reported: {plan.body}"
+        )
     _check_expressed(case, target, plan, backend)
     return Outcome("fetched" if _HELD in json.dumps(plan.body) else "exact")
 
@@ -131,25 +146,37 @@ def _quiet_plan(backend: Backend, request: Request) -> Plan | None:
 def _told(plan: Plan, control: Plan | None) -> list[CallWarning]:
     """Return what is reported because of the case, not of what surrounds it: settings have a control without them."""
     known = set(control.warnings) if control is not None and control.body != plan.body else set()
-    return [warning for warning in plan.warnings if warning not in known and warning.kind != "note"]
+    return [warning for warning in plan.warnings if warning not in known]
 
 
-def _check_expressed(case: Case, target: Target, plan: Plan, backend: Backend) -> None:
-    body = json.dumps(plan.body, ensure_ascii=False)
-    where = f"{case.name!r} at {target.title}"
-    at = 0
+def _missing(case: Case, plan: Plan) -> list[str]:
+    """Return the marks that are not in the body, or not in their order."""
+    body, at, missing = json.dumps(plan.body, ensure_ascii=False), 0, []
     for mark in case.marks:
         found = body.find(mark, at)
         if found < 0:
-            raise SilentLoss(f"{where}: {mark[:60]!r} is not in its place in the body, and nothing is reported: {body}")
-        at = found + len(mark)
-    for mark in case.anywhere:
-        if mark not in body:
-            raise SilentLoss(f"{where}: {mark[:60]!r} is not in the body, and nothing is reported: {body}")
-    if case.compared:
-        control = _plan(backend, case.request(target.asked, control=True))
-        if (control.body, control.url) == (plan.body, plan.url):
-            raise SilentLoss(f"{where}: the request is the same without it, and nothing is reported: {body}")
+            missing.append(mark)
+        else:
+            at = found + len(mark)
+    return missing + [mark for mark in case.anywhere if mark not in body]
+
+
+# Who caches prompts without being asked; the mock has no cost to save.
+_CACHES = frozenset({"openai", "azure", "google", "vertex", "mock"})
+
+
+def _check_expressed(case: Case, target: Target, plan: Plan, backend: Backend) -> None:
+    """Check that the request is another one than without what is asked, or that it is honoured without a word."""
+    if not case.compared:
+        return
+    control = _plan(backend, case.request(target.asked, control=True))
+    if (control.body, control.url) != (plan.body, plan.url):
+        return
+    silent = case.implicit in backend.features(target.asked).settings
+    if not silent or (case.implicit == "cache_prompt" and target.backend not in _CACHES):
+        raise SilentLoss(
+            f"{case.name!r} at {target.title}: the request is the same without it, and nothing is reported"
+        )
 
 
 # ---------------------------------------------------------------- the page

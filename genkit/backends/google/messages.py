@@ -311,6 +311,10 @@ class Conversation:
 
     def _dressed(self, part: Image | Audio | Video | Document, sent: JSON) -> JSON:
         """Return a piece of media with what is said beside its data."""
+        if part.name and part.data is not None:
+            self._losses.lose("name", f"{self._name} takes no names of files ({part.name!r})")
+        if isinstance(part, Audio) and part.transcript:
+            self._losses.lose("transcript", f"{self._name} hears the sound, and takes no words beside it")
         if part.origin == self._origin and part.native:
             sent |= {key: value for key, value in part.native.items() if key in _BESIDE}
         if isinstance(part, Image) and part.detail not in (None, "auto") and "mediaResolution" not in sent:
@@ -325,12 +329,13 @@ class Conversation:
         beside: JSON = {}
         if part.native and part.origin == self._origin and not isinstance(part, Opaque):
             beside = {_METADATA: part.native[_METADATA]} if _METADATA in part.native else {}
+        if part.origin != self._origin:
+            if any("signature" in key.lower() for key in part.native or ()):
+                self._forget(part.origin)
+            return {}
         signature = part.native.get(SIGNATURE) if part.native else None
         if not isinstance(signature, str):
             return beside
-        if part.origin != self._origin:
-            self._forget(part.origin)
-            return {}
         if signature in self._signed:
             return beside
         self._signed.add(signature)

@@ -25,6 +25,7 @@ from genkit.types import (
     Message,
     Opaque,
     Reasoning,
+    Request,
     Schema,
     Settings,
     Text,
@@ -755,3 +756,16 @@ def test_a_wrong_key_of_the_gemini_api_is_a_failed_authentication_though_its_sta
 def test_settings_are_given_or_reported() -> None:
     known = GEMINI.features(OLD).settings
     assert known >= Settings.GUARANTEES
+
+
+@pytest.mark.parametrize(
+    ("part", "subject"),
+    [
+        (Document(data=b"%PDF-1.4", mime="application/pdf", name="paper.pdf"), "name"),
+        (Audio(data=b"ID3 sound", mime="audio/mpeg", transcript="spoken"), "transcript"),
+        (Text(text="x", origin="bedrock/converse", native={"signature": "c2ln"}), "thinking"),
+    ],
+)
+def test_what_stands_beside_a_part_and_gemini_does_not_take_is_reported(part, subject) -> None:
+    plan = Google().plan(Request(model="gemini-2.5-flash", messages=(Message.user("a", part),)))
+    assert subject in [warning.subject for warning in plan.warnings]
