@@ -12,9 +12,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from genkit.types import Document, Image, Message, Part, Text, ToolCall, ToolResult
-from tests.portability.answers import ORIGINS, Said, answered, has
+from tests.portability.answers import Said, answered, has
 
-__all__ = ["ORIGINS", "History", "histories"]
+__all__ = ["History", "histories"]
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TURNS = ("user", "user", "assistant", "assistant", "calls", "calls", "system", "empty", "orphan")
@@ -27,14 +27,14 @@ class History:
     Attributes:
         origin: The vendor whose model answered in it.
         kept: Texts that no vendor may lose, whatever happens.
-        either: Texts that must be on the wire, or else be reported under one of these subjects. Texts of JSON say
-            where on the wire.
+        either: Texts that must be on the wire, below the key if there is one, or else be reported under one of these
+            subjects.
     """
 
     origin: str | None
     messages: list[Message] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
-    either: list[tuple[str, frozenset[str]]] = field(default_factory=list)
+    either: list[tuple[str, str, frozenset[str]]] = field(default_factory=list)
     number: int = 0
 
     def mark(self, word: str) -> str:
@@ -47,8 +47,9 @@ class History:
         self.kept.append(mark)
         return Text(text=mark)
 
-    def report(self, text: str, *subjects: str) -> None:
-        self.either.append((text, frozenset(subjects)))
+    def report(self, text: str, *subjects: str, key: str = "") -> None:
+        """Remember that a text must be on the wire or reported."""
+        self.either.append((text, key, frozenset(subjects)))
 
     def add(self, turn: str, draw: Any) -> None:
         """Add one turn of a kind."""
@@ -93,7 +94,8 @@ class History:
         elif kind == "document":
             mark = self.mark("document")
             parts.append(Document(data=b"%PDF-1.4 " + mark.encode(), mime="application/pdf", name="paper.pdf"))
-        return draw(st.permutations([*parts, self.text("user")]))
+        said: list[Part] = draw(st.permutations([*parts, self.text("user")]))
+        return said
 
     def _answer(self, draw: Any) -> list[Said]:
         """Return what the model says in an answer without calls."""
@@ -105,7 +107,7 @@ class History:
         if has(self.origin, "refusal") and draw(st.integers(0, 5)) == 0:
             mark = self.mark("refusal")
             self.kept.append(mark)
-            self.report(f'"refusal": "{mark}"', "refusal")
+            self.report(mark, "refusal", key="refusal")
             return [*said, Said("refusal", mark)]
         return [*said, self._spoken(draw)]
 
@@ -128,7 +130,7 @@ class History:
             return ""
         # Long enough for what is read of base64 on the wire.
         sealed = self.mark("sealed-by-the-vendor")
-        self.report(sealed, "thinking")
+        self.report(sealed, "thinking", "signature")
         return sealed
 
     def _calls(self, draw: Any) -> None:
@@ -136,10 +138,11 @@ class History:
         if draw(st.integers(0, 3)) == 0:
             said.append(self._spoken(draw))
         shared = draw(st.integers(0, 3)) == 0
-        calls = [self._call(draw, shared=shared and at == 0) for at in range(draw(st.integers(1, 3)))]
+        broken = draw(st.integers(0, 9)) == 0
+        calls = [self._call(draw, shared=shared and at == 0, broken=broken) for at in range(draw(st.integers(1, 3)))]
         parts = answered(self.origin, [*said, *calls])
-        if draw(st.integers(0, 9)) == 0:
-            parts = tuple(self._broken(part) if isinstance(part, ToolCall) else part for part in parts)
+        if broken:
+            parts = tuple(_cut(part) if isinstance(part, ToolCall) else part for part in parts)
         self.messages.append(Message(role="assistant", parts=parts))
         ids = [part.id for part in parts if isinstance(part, ToolCall)]
         found = draw(st.permutations(ids))[: draw(st.integers(0, len(ids)))] if draw(st.integers(0, 3)) == 0 else ids
@@ -151,22 +154,15 @@ class History:
         else:
             self.messages += [Message.tool(result) for result in results]
 
-    def _call(self, draw: Any, *, shared: bool) -> Said:
+    def _call(self, draw: Any, *, shared: bool, broken: bool) -> Said:
         mark = self.mark("argument")
         given = draw(st.sampled_from([f"call/{mark}", f"toolu_{mark}" * 3]))
         if has(self.origin, "no id") and draw(st.booleans()):
             given = None
         kind = "custom" if has(self.origin, "custom") and draw(st.integers(0, 5)) == 0 else "call"
         self.kept.append(mark)
-        return Said(kind, mark, id="call_1" if shared else given, sealed=self._sealed(draw, "sealed text"))
-
-    def _broken(self, call: ToolCall) -> ToolCall:
-        """Return a call whose arguments are no JSON, as a model's that was cut short."""
-        mark = self.mark("raw")
-        self.kept.append(mark)
-        gone = str(call.arguments["where"]) if call.arguments else str(call.raw)
-        self.kept.remove(gone)
-        return call.model_copy(update={"arguments": None, "raw": f'{{"where": "{mark}', "native": None})
+        sealed = "" if broken else self._sealed(draw, "sealed text")
+        return Said(kind, mark, id="call_1" if shared else given, sealed=sealed)
 
     def _result(self, call_id: str, draw: Any) -> ToolResult:
         kind = draw(st.sampled_from(["text", "text", "empty", "failed", "array"]))
@@ -176,6 +172,13 @@ class History:
         if kind == "array":
             part = Text(text=f'["{part.text}", 2]')
         return ToolResult(id=call_id, name="look", parts=(part,), failed=kind == "failed")
+
+
+def _cut(call: ToolCall) -> ToolCall:
+    """Return a call whose arguments are no JSON, as those of a model that was cut short."""
+    if call.arguments is None:
+        return call
+    return call.model_copy(update={"arguments": None, "raw": f'{{"where": "{call.arguments["where"]}', "native": None})
 
 
 @st.composite
