@@ -130,7 +130,7 @@ class History:
             return ""
         # Long enough for what is read of base64 on the wire.
         sealed = self.mark("sealed-by-the-vendor")
-        self.report(sealed, "thinking")
+        self.report(sealed, "thinking", "signature")
         return sealed
 
     def _calls(self, draw: Any) -> None:
