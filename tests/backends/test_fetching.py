@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -191,12 +192,19 @@ def test_a_stream_fetches_nothing_before_it_is_read(way: Way) -> None:
         assert far.requests == []
 
 
+def arrived(far: FarEnd) -> None:
+    """Wait until the far end has a request."""
+    until = time.monotonic() + 10
+    while not far.requests and time.monotonic() < until:
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_closing_a_stream_ends_its_fetching_at_once(count: int) -> None:
     with FarEnd(serve) as far:
         backend = Bytes(far.url)
         events: Any = backend.stream(request(*[Image(url=f"{far.url}/silent{i}") for i in range(count)]))
-        threading.Timer(0.1, events.close).start()
+        threading.Thread(target=lambda: (arrived(far), events.close())).start()
         with pytest.raises(StreamClosed):
             next(events)
         assert far.hung_up.wait(5)
@@ -207,7 +215,7 @@ def test_cancelling_an_async_stream_ends_its_fetching_at_once() -> None:
     async def read(far: FarEnd) -> None:
         events: Any = Bytes(far.url).astream(request(Image(url=f"{far.url}/silent"), Image(url=f"{far.url}/silent2")))
         task = asyncio.ensure_future(anext(events))
-        await asyncio.sleep(0.1)
+        await asyncio.to_thread(arrived, far)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -221,7 +229,7 @@ def test_closing_an_async_stream_from_another_task_ends_its_fetching() -> None:
     async def read(far: FarEnd) -> None:
         events: Any = Bytes(far.url).astream(request(Image(url=f"{far.url}/silent")))
         task = asyncio.ensure_future(anext(events))
-        await asyncio.sleep(0.1)
+        await asyncio.to_thread(arrived, far)
         await events.aclose()
         with pytest.raises(StreamClosed):
             await task
