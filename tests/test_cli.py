@@ -119,7 +119,9 @@ def test_a_reader_that_goes_away_ends_it_without_noise() -> None:
 def test_an_interrupt_is_exit_code_130(tmp_path: Path) -> None:
     script = tmp_path / "slow.py"
     script.write_text(
-        "import sys, time, genkit_llm\nfrom genkit.backends.mock import Mock\n"
+        # A child of a shell's background job ignores the signal unless told otherwise.
+        "import signal, sys, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "import genkit_llm\nfrom genkit.backends.mock import Mock\n"
         "def slow(self, request):\n    print('ready', file=sys.stderr, flush=True)\n    time.sleep(30)\n"
         "Mock.stream = slow\nsys.argv = ['genkit', 'run', 'hi', '-m', 'mock:']\ngenkit_llm.main()\n"
     )

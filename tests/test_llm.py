@@ -434,7 +434,9 @@ def test_the_backend_of_another_package_takes_what_its_constructor_takes(monkeyp
 
 def test_an_interrupted_map_does_not_wait_for_the_calls_under_way() -> None:
     script = (
-        "import os, signal, threading\nfrom genkit.mapping import map_calls\n"
+        # A child of a shell's background job ignores the signal unless told otherwise.
+        "import os, signal, threading\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from genkit.mapping import map_calls\n"
         "threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
         "try:\n    map_calls(lambda _: threading.Event().wait(60), [1, 2], concurrency=2, on_error='raise')\n"
         "except KeyboardInterrupt:\n    print('interrupted')"

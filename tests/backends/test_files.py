@@ -300,7 +300,8 @@ def test_an_llm_uploads_to_where_it_sends_its_calls(tail: str, options: Any, ver
         plan = llm.plan(["?", part])
         assert far.requests[0].target.removeprefix("/gateway") == f"/upload/{version}/files"
         assert far.requests[0].headers["x-goog-api-key"] == "key-1"
-    assert part == Document(file_id="files/abc", mime="application/pdf", name="a.pdf")
+    mark = f"google/files@{far.url}{tail}"
+    assert part == Document(file_id="files/abc", mime="application/pdf", name="a.pdf", origin=mark)
     sent = plan.body["contents"][0]["parts"][1]["fileData"]
     assert sent["mimeType"] == "application/pdf"
     assert sent["fileUri"].endswith(f"/{version}/files/abc")

@@ -32,7 +32,7 @@ from . import answers, embeddings, failures
 from .connection import Connection
 from .counts import count
 from .frames import Frames
-from .media import Shelf
+from .media import Shelf, files_origin
 from .models import Families, Vendor
 from .request import encode, encode_count, settings_of
 
@@ -153,8 +153,7 @@ class Google(WireBackend):
 
     def _encoded(self, asked: Request, *, stream: bool = False, count: bool = False) -> WireRequest:
         family, place = self._families.of(asked.model), self._connection.place(strict=False)
-        origin = f"{self.vendor}/generateContent" + ("" if place.home else f"@{place.base}")
-        common: JSON = {"name": self.name, "origin": origin, "files": f"{place.base}{place.version}/files/"}
+        common: JSON = {"name": self.name, "origin": self._origin(), "files": f"{place.base}{place.version}/files/"}
         try:
             if count:
                 resource = self._connection.resource(asked.model)
@@ -239,7 +238,13 @@ class Google(WireBackend):
             timeouts=timeouts,
             retries=retries,
         )
-        return files.upload_google(part, where, api_version=version)
+        uploaded = files.upload_google(part, where, api_version=version)
+        return uploaded.model_copy(update={"origin": files_origin(self._origin()), "native": None})
+
+    def _origin(self) -> str:
+        """Return the mark of native data; another address is another origin."""
+        place = self._connection.place(strict=False)
+        return f"{self.vendor}/generateContent" + ("" if place.home else f"@{place.base}")
 
     @override
     def probe(self) -> WireRequest:

@@ -9,11 +9,11 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from ... import mime
 from ...errors import InvalidRequest, Unsupported
-from ...media import media_type
+from ...media import media_type, own_file
 from ...types import Audio, Document, Image, Media, Video
 from .models import READABLE, Family, Vendor
 
-__all__ = ["Shelf", "part_of"]
+__all__ = ["Shelf", "files_origin", "part_of"]
 
 JSON = dict[str, Any]
 
@@ -40,6 +40,11 @@ _INLINE = {"google": 100_000_000, "vertex": 20_000_000}
 _PDF = 50_000_000
 
 
+def files_origin(origin: str) -> str:
+    """Return the mark of what the file service gave out, at the place that marks its answers with `origin`."""
+    return origin.replace("/generateContent", "/files", 1)
+
+
 class Shelf:
     """What media may be and where they may lie, for one model at one place.
 
@@ -48,16 +53,20 @@ class Shelf:
         vendor: Whose door it is.
         files: Address of uploaded files, ending in "/", on the Gemini API.
         name: The backend's name, for errors.
+        origins: Marks of the files that are there; without any, none is refused for its mark.
 
     Attributes:
         doubts: What is to be said of the media that were given.
     """
 
-    def __init__(self, family: Family, vendor: Vendor, *, files: str, name: str) -> None:
+    def __init__(
+        self, family: Family, vendor: Vendor, *, files: str, name: str, origins: frozenset[str] = frozenset()
+    ) -> None:
         self.family = family
         self.vendor: Vendor = vendor
         self._files = files
         self._name = name
+        self._origins = origins
         self._size = 0
         self.doubts: dict[str, None] = {}
 
@@ -134,6 +143,8 @@ class Shelf:
         return own if self.vendor == "google" else uri.startswith("https://")
 
     def _file(self, media: Media, name: str) -> JSON:
+        if self._origins:
+            own_file(media, self._origins, backend=self._name)
         if "://" in name:
             return _reference(name, self._type(media, _of_url(name)))
         if self.vendor == "vertex":

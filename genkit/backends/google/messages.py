@@ -78,6 +78,7 @@ class Conversation:
             else:
                 self._user(turn)
         self._report()
+        self._out = _alternating(self._out)
         self._begin(instructions)
         if not self._out:
             raise InvalidRequest("the prompt is empty: give at least one message with text or another part in it")
@@ -312,7 +313,7 @@ class Conversation:
     def _dressed(self, part: Image | Audio | Video | Document, sent: JSON) -> JSON:
         """Return a piece of media with what is said beside its data."""
         if part.name and part.data is not None:
-            self._losses.lose("name", f"{self._name} takes no names of files ({part.name!r})")
+            self._losses.note("name", f"{self._name} takes no names of files: {part.name!r} is not sent")
         if isinstance(part, Audio) and part.transcript:
             self._losses.lose("transcript", f"{self._name} hears the sound, and takes no words beside it")
         if part.origin == self._origin and part.native:
@@ -353,6 +354,26 @@ class Conversation:
         content = [part for part in parts if part != {"text": ""}]
         if content:
             self._out.append({"role": role, "parts": content})
+
+
+def _alternating(contents: list[JSON]) -> list[JSON]:
+    """Return the contents with neighbours of one side as one, where nothing is left of what stood between them.
+
+    Results of functions stay alone: what stands beside them would be read as the model's.
+    """
+    joined: list[JSON] = []
+    for content in contents:
+        before = joined[-1] if joined else None
+        alone = before is None or before["role"] != content["role"] or any(map(_answers, (before, content)))
+        if alone or before is None:
+            joined.append(content)
+        else:
+            joined[-1] = {**before, "parts": [*before["parts"], *content["parts"]]}
+    return joined
+
+
+def _answers(content: JSON) -> bool:
+    return any("functionResponse" in part for part in content["parts"])
 
 
 def _plain(messages: Sequence[Message]) -> tuple[JSON | None, list[JSON]] | None:

@@ -11,7 +11,7 @@ from ..base import Losses
 from ..checks import check_choice, check_prompt
 from ..extra import merged
 from ..wire import WireRequest
-from .media import Shelf
+from .media import Shelf, files_origin
 from .messages import Conversation
 from .models import Family, Vendor
 from .names import FunctionNames, NamedRequest
@@ -145,7 +145,13 @@ class _Encoding:
 
     def fill(self, origin: str, files: str) -> None:
         """Fill in the whole."""
-        shelf = Shelf(self.family, self.vendor, files=files, name=self.name)
+        shelf = Shelf(
+            self.family,
+            self.vendor,
+            files=files,
+            name=self.name,
+            origins=frozenset({origin, files_origin(origin)}),
+        )
         conversation = Conversation(shelf, self.losses, origin=origin, name=self.name, names=self.names)
         system, contents = conversation.encode(self.request.messages)
         self.body["contents"] = contents

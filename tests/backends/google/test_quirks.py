@@ -769,3 +769,22 @@ def test_settings_are_given_or_reported() -> None:
 def test_what_stands_beside_a_part_and_gemini_does_not_take_is_reported(part, subject) -> None:
     plan = Google().plan(Request(model="gemini-2.5-flash", messages=(Message.user("a", part),)))
     assert subject in [warning.subject for warning in plan.warnings]
+
+
+def test_turns_alternate_where_nothing_is_left_of_the_answer_between_them() -> None:
+    foreign = Thinking(text="hm", origin="bedrock/converse", native={"signature": "c2ln"})
+    messages = (Message.user("a"), Message.assistant(foreign), Message.user("b"))
+    plan = Google().plan(Request(model="gemini-2.5-flash", messages=messages))
+    assert plan.body["contents"] == [{"role": "user", "parts": [{"text": "a"}, {"text": "b"}]}]
+    assert [warning.subject for warning in plan.warnings] == ["thinking"]
+
+
+def test_a_file_of_another_vendor_is_refused_and_one_of_its_own_is_not() -> None:
+    def asked(origin: str | None) -> Request:
+        file = Document(file_id="files/abc", mime="application/pdf", origin=origin)
+        return Request(model="gemini-2.5-flash", messages=(Message.user("a", file),))
+
+    with pytest.raises(Unsupported, match="openai/files"):
+        Google().plan(asked("openai/files"))
+    for origin in (None, "google/files", "google/generateContent"):
+        assert "files/abc" in json.dumps(Google().plan(asked(origin)).body)
