@@ -123,6 +123,8 @@ class Connection:
             api_key = SecretStr(_checked(api_key, "api_key=", name)) if api_key else None
         self._key = api_key
         self._base_url, self._version = base_url, api_version
+        # The place at that address, and the version it was made for.
+        self._elsewhere: tuple[str, Place] | None = None
         self._project, self._location = self._fit_project(project), self._fit_location(location)
         self._tokens = CloudTokens(credentials, transport=transport, name=name) if vendor == "vertex" else None
         self._given_credentials = credentials is not None
@@ -163,9 +165,11 @@ class Connection:
         version = self._version or os.environ.get("GOOGLE_GENAI_API_VERSION") or _VERSIONS[self.vendor]
         version = _VERSIONS[self.vendor] if version == "beta" else version
         if self._base_url is not None:
-            base = self._split(self._base_url)
-            host = urlsplit(base).hostname or ""
-            return Place(base, "" if _VERSION.search(base) else f"/{version}", home=host.endswith(".googleapis.com"))
+            if self._elsewhere is None or self._elsewhere[0] != version:
+                base = self._split(self._base_url)
+                home = (urlsplit(base).hostname or "").endswith(".googleapis.com")
+                self._elsewhere = version, Place(base, "" if _VERSION.search(base) else f"/{version}", home=home)
+            return self._elsewhere[1]
         return Place(_GEMINI if self.vendor == "google" else self._cloud(path, strict=strict), f"/{version}", home=True)
 
     def files(self) -> tuple[str, str]:
