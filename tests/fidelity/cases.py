@@ -157,7 +157,7 @@ GROUPS: dict[str, list[Case]] = {
     ],
     "Roles and order": [
         Case("system at the beginning", (Message.system("be-terse"), ASKED), anywhere=("be-terse", "first-question")),
-        _said("system in mid-conversation", ASKED, ANSWERED, Message.system("be-terse"), AGAIN),
+        _said("system in mid-conversation", ASKED, ANSWERED, Message.system("be-terse", "and-polite"), AGAIN),
         Case("only a system message", (Message.system("be-terse"),), anywhere=("be-terse",)),
         _said("two users in a row", ASKED, AGAIN),
         _said("two answers in a row", ASKED, ANSWERED, Message.assistant("more-of-it"), AGAIN),
