@@ -200,6 +200,7 @@ class Conversation:
     def _result(self, part: ToolResult, framed: list[JSON]) -> JSON:
         texts: list[str] = []
         inside: list[JSON] = []
+        self._mark(part)
         for item in part.parts:
             self._mark(item)
             if isinstance(item, Text):

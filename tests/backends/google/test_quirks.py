@@ -788,3 +788,10 @@ def test_a_file_of_another_vendor_is_refused_and_one_of_its_own_is_not() -> None
         Google().plan(asked("openai/files"))
     for origin in (None, "google/files", "google/generateContent"):
         assert "files/abc" in json.dumps(Google().plan(asked(origin)).body)
+
+
+def test_a_mark_on_a_result_is_reported_as_one_on_its_parts_is() -> None:
+    call = Message.assistant(ToolCall(id="1", name="f", arguments={}))
+    result = Message.tool(ToolResult(id="1", name="f", parts=(Text(text="r"),), cache=True))
+    plan = Google().plan(Request(model="gemini-2.5-flash", messages=(Message.user("q"), call, result)))
+    assert [warning.subject for warning in plan.warnings] == ["cache"]
