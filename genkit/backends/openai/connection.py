@@ -290,6 +290,11 @@ class Connection:
             raise ConfigError(
                 f"base_url {quoted_url(url)} is not absolute: write it as https://host/v1", backend=self.name
             )
+        if parts.fragment:
+            raise ConfigError(
+                f"base_url {quoted_url(url)} has a fragment ('#...'), which no server is ever sent: leave it off",
+                backend=self.name,
+            )
         if "@" in parts.netloc:
             raise ConfigError(
                 f"base_url holds a user or password for {parts.hostname!r}: pass them as headers="

@@ -766,3 +766,8 @@ def test_an_answer_cut_off_in_a_frame_is_interrupted(far: FarEnd) -> None:
     assert caught.value.response is not None
     assert caught.value.response.text == "a"
     backend.close()
+
+
+def test_an_address_with_a_fragment_is_refused_instead_of_losing_it():
+    with pytest.raises(ConfigError, match="fragment"):
+        OpenAI(base_url="https://example.com/v1#part").plan(ask("gpt-4o"))
